@@ -1,0 +1,1 @@
+"""A release in; answers over HTTP out."""

@@ -1,0 +1,1 @@
+"""A brand with known truth: members, guides, stores, goods and their answers to contact."""
