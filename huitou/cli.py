@@ -47,7 +47,7 @@ class Verbs(click.Group):
 @click.version_option(huitou.__version__, prog_name="huitou")
 def main() -> None:
     """Huitou 回头: who of your members will come back, when, for what, and whom to contact today."""
-    # Third parties: no telemetry, and one BLAS thread beside the models' own threads (implicit warns otherwise).
+    # Third parties: no telemetry; one BLAS thread beside the models' own threads (implicit warns otherwise).
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "BENTOML_DO_NOT_TRACK": "True",
