@@ -1,0 +1,222 @@
+"""A release: one immutable folder that serving loads and nothing else. Written once, verified, then read memory-mapped.
+
+    releases/<id>/
+        manifest.json            versions, as_of, horizon, models with source and reason, sha256 and size of every file
+        golden.json              synthetic vectors and the survival they must give, recomputed before the release counts
+        models/<task>/           what the models' own `save` wrote (Booster text, JSON, npy; no pickle)
+        members/ids.npy          sorted member ids, fixed-width UTF-8 bytes
+        members/kind.npy         0 scored, 1 registered without a purchase, 2 known but never scored (minor, staff, wholesale)
+        members/<column>.npy     one float32 array a prediction column (NaN = null)
+        members/codes/<name>.npy one uint8 array a label column (stage, tier, rung, ...), the labels in the manifest
+        members/curve.npy        float32 [members, grid]; members/grid.npy int32 [grid] in days
+        members/vectors.npy      float32 [members, columns] for `why` answers
+        members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
+        items/*.npy, items/catalogue.json, items/popular.json
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import HuitouError
+
+SCHEMA = 1
+SCORED, COLD, NEVER_SCORED = 0, 1, 2
+# Files up to this size are hashed whenever a worker loads; larger ones were hashed when the release was written and
+# are only measured, so that a worker with a million members is ready in seconds.
+HASHED_AT_LOAD_BYTES = 4_000_000
+
+
+class BrokenRelease(HuitouError):
+    """A release folder is incomplete, changed after it was signed, or does not give its golden answers."""
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sign(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write `manifest.json` with the size and SHA-256 of every other file in `folder`."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
+    text = json.dumps({**manifest, "schema": SCHEMA, "files": files}, ensure_ascii=False, indent=1)
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class ItemArrays:
+    """The item side of a release, memory-mapped. Codes index `item_ids`; -1 is an empty place.
+
+    `slates[name]` is int32 [members, n] for name in again, new, mixed; `scores[name]` float32, `reasons[name]` uint8
+    of the same shape; `due_days` int16 [members, n] beside `again` (-1 none); `similar`, `together` int32 [items, k];
+    `popular` maps a store id (or "" for the brand) to codes in order.
+    """
+
+    item_ids: tuple[str, ...]
+    catalogue: tuple[dict[str, Any], ...]
+    slates: Mapping[str, npt.NDArray[np.int32]]
+    scores: Mapping[str, npt.NDArray[np.float32]]
+    reasons: Mapping[str, npt.NDArray[np.uint8]]
+    due_days: npt.NDArray[np.int16]
+    similar: npt.NDArray[np.int32]
+    together: npt.NDArray[np.int32]
+    popular: Mapping[str, tuple[int, ...]]
+
+    @cached_property
+    def code_of(self) -> dict[str, int]:
+        return {item: code for code, item in enumerate(self.item_ids)}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A loaded release. Everything by member is memory-mapped: workers share one copy in the page cache."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    ids: npt.NDArray[np.bytes_]
+    kind: npt.NDArray[np.uint8]
+    predictions: Mapping[str, npt.NDArray[np.float32]]
+    codes: Mapping[str, npt.NDArray[np.uint8]]
+    grid_days: npt.NDArray[np.int32]
+    curves: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32]
+    cards_at: npt.NDArray[np.int64]
+    cards: npt.NDArray[np.uint8]
+    items: ItemArrays = field(repr=False)
+
+    @property
+    def release_id(self) -> str:
+        return str(self.manifest["release_id"])
+
+    def index(self, member_id: str) -> int | None:
+        """Row of a member, or None where the release does not know the id. About 5 microseconds."""
+        key = member_id.encode()
+        if len(key) > self.ids.dtype.itemsize:
+            return None
+        row = int(self.ids.searchsorted(np.bytes_(key)))
+        return row if row < len(self.ids) and self.ids[row] == key else None
+
+    def card(self, row: int) -> dict[str, Any]:
+        """The member's card: level, store, guide, last purchases, preference, ... as a JSON object."""
+        card: dict[str, Any] = json.loads(self.card_bytes(row))
+        return card
+
+    def card_bytes(self, row: int) -> bytes:
+        return self.cards[int(self.cards_at[row]) : int(self.cards_at[row + 1])].tobytes()
+
+    def label(self, name: str, row: int) -> str | None:
+        """A label column's value (stage, tier, rung, ...), or None where it is null."""
+        labels = self.manifest["labels"][name]
+        code = int(self.codes[name][row])
+        return None if code >= len(labels) else str(labels[code])
+
+    def prediction(self, name: str, row: int) -> float | None:
+        """A prediction column's value, or None where it is null."""
+        value = float(self.predictions[name][row])
+        return None if np.isnan(value) else value
+
+    def survival_at(self, row: int | npt.NDArray[np.int64], days: float) -> Any:
+        """S(days) of one row or of many, read from the curve by straight lines in log S."""
+        rows = np.atleast_1d(row)
+        right = min(int(np.searchsorted(self.grid_days, days)), len(self.grid_days) - 1)
+        left = max(right - 1, 0)
+        span = float(self.grid_days[right] - self.grid_days[left]) or 1.0
+        weight = min(max((days - float(self.grid_days[left])) / span, 0.0), 1.0)
+        logs = np.log(np.maximum(self.curves[rows][:, [left, right]].astype(float), 1e-12))
+        values = np.exp(logs[:, 0] * (1 - weight) + logs[:, 1] * weight)
+        return float(values[0]) if np.ndim(row) == 0 else values
+
+    def verify(self) -> None:
+        """Recompute every file's hash. Raises BrokenRelease naming the files that differ."""
+        wrong = [
+            name
+            for name, want in self.manifest["files"].items()
+            if not (self.path / name).is_file() or file_digest(self.path / name) != want["sha256"]
+        ]
+        if wrong:
+            raise BrokenRelease(f"release {self.release_id}: files differ from the manifest: {wrong}; write it again")
+
+
+def _checked_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BrokenRelease(f"release {path.name}: manifest.json cannot be read: {error}") from error
+    if manifest.get("schema") != SCHEMA:
+        raise BrokenRelease(f"release {path.name}: schema {manifest.get('schema')!r}, expected {SCHEMA}; write it again")
+    for name, want in manifest["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise BrokenRelease(f"release {path.name}: {name} is missing")
+        if file.stat().st_size != want["bytes"]:
+            raise BrokenRelease(f"release {path.name}: {name} has {file.stat().st_size} bytes, expected {want['bytes']}")
+        if want["bytes"] <= HASHED_AT_LOAD_BYTES and file_digest(file) != want["sha256"]:
+            raise BrokenRelease(f"release {path.name}: {name} was changed after the release was signed")
+    return manifest
+
+
+def open_release(path: Path) -> Release:
+    """Map a release folder (or the `current` link). Raises BrokenRelease where it is incomplete or was changed."""
+    path = path.resolve()
+    manifest = _checked_manifest(path)
+
+    def array(name: str) -> Any:
+        try:
+            return np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise BrokenRelease(f"release {path.name}: {name}.npy cannot be read: {error}") from error
+
+    catalogue = json.loads((path / "items/catalogue.json").read_text(encoding="utf-8"))
+    popular = json.loads((path / "items/popular.json").read_text(encoding="utf-8"))
+    slates = ("again", "new", "mixed")
+    items = ItemArrays(
+        item_ids=tuple(str(item["item_id"]) for item in catalogue),
+        catalogue=tuple(catalogue),
+        slates={name: array(f"items/{name}") for name in slates},
+        scores={name: array(f"items/{name}_score") for name in slates},
+        reasons={name: array(f"items/{name}_reason") for name in slates},
+        due_days=array("items/due_days"),
+        similar=array("items/similar"),
+        together=array("items/together"),
+        popular={store: tuple(codes) for store, codes in popular.items()},
+    )
+    cards_at = array("members/cards_at")
+    empty = not len(cards_at) or not int(cards_at[-1])
+    release = Release(
+        path=path,
+        manifest=manifest,
+        ids=array("members/ids"),
+        kind=array("members/kind"),
+        predictions={name: array(f"members/{name}") for name in manifest["predictions"]},
+        codes={name: array(f"members/codes/{name}") for name in manifest["labels"]},
+        grid_days=array("members/grid"),
+        curves=array("members/curve"),
+        vectors=array("members/vectors"),
+        cards_at=cards_at,
+        cards=np.zeros(0, np.uint8) if empty else np.memmap(path / "members/cards.bin", np.uint8, mode="r"),
+        items=items,
+    )
+    members = len(release.ids)
+    lengths = {name: len(values) for name, values in release.predictions.items()} | {
+        "kind": len(release.kind),
+        "curve": len(release.curves),
+        "vectors": len(release.vectors),
+        "cards_at": len(release.cards_at) - 1,
+        **{name: len(values) for name, values in release.items.slates.items()},
+    }
+    uneven = {name: n for name, n in lengths.items() if n != members}
+    if uneven:
+        raise BrokenRelease(f"release {path.name}: {members} member ids, but {uneven}")
+    return release
