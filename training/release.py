@@ -1,17 +1,17 @@
 """A release: one immutable folder that serving loads and nothing else. Written once, verified, then read memory-mapped.
 
-    releases/<id>/
-        manifest.json            versions, as_of, horizon, models with source and reason, sha256 and size of every file
-        golden.json              synthetic vectors and the survival they must give, recomputed before the release counts
-        models/<task>/           what the models' own `save` wrote (Booster text, JSON, npy; no pickle)
-        members/ids.npy          sorted member ids, fixed-width UTF-8 bytes
-        members/kind.npy         0 scored, 1 registered without a purchase, 2 known but never scored (minor, staff, wholesale)
-        members/<column>.npy     one float32 array a prediction column (NaN = null)
-        members/codes/<name>.npy one uint8 array a label column (stage, tier, rung, ...), the labels in the manifest
-        members/curve.npy        float32 [members, grid]; members/grid.npy int32 [grid] in days
-        members/vectors.npy      float32 [members, columns] for `why` answers
-        members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
-        items/*.npy, items/catalogue.json, items/popular.json
+releases/<id>/
+    manifest.json            versions, as_of, horizon, models with source and reason, sha256 and size of every file
+    golden.json              synthetic vectors and the survival they must give, recomputed before the release counts
+    models/<task>/           what the models' own `save` wrote (Booster text, JSON, npy; no pickle)
+    members/ids.npy          sorted member ids, fixed-width UTF-8 bytes
+    members/kind.npy         0 scored, 1 registered without a purchase, 2 known but never scored (minor, staff, wholesale)
+    members/<column>.npy     one float32 array a prediction column (NaN = null)
+    members/codes/<name>.npy one uint8 array a label column (stage, tier, rung, ...), the labels in the manifest
+    members/curve.npy        float32 [members, grid]; members/grid.npy int32 [grid] in days
+    members/vectors.npy      float32 [members, columns] for `why` answers
+    members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
+    items/*.npy, items/catalogue.json, items/popular.json
 """
 
 import hashlib
@@ -155,13 +155,17 @@ def _checked_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BrokenRelease(f"release {path.name}: manifest.json cannot be read: {error}") from error
     if manifest.get("schema") != SCHEMA:
-        raise BrokenRelease(f"release {path.name}: schema {manifest.get('schema')!r}, expected {SCHEMA}; write it again")
+        raise BrokenRelease(
+            f"release {path.name}: schema {manifest.get('schema')!r}, expected {SCHEMA}; write it again"
+        )
     for name, want in manifest["files"].items():
         file = path / name
         if not file.is_file():
             raise BrokenRelease(f"release {path.name}: {name} is missing")
         if file.stat().st_size != want["bytes"]:
-            raise BrokenRelease(f"release {path.name}: {name} has {file.stat().st_size} bytes, expected {want['bytes']}")
+            raise BrokenRelease(
+                f"release {path.name}: {name} has {file.stat().st_size} bytes, expected {want['bytes']}"
+            )
         if want["bytes"] <= HASHED_AT_LOAD_BYTES and file_digest(file) != want["sha256"]:
             raise BrokenRelease(f"release {path.name}: {name} was changed after the release was signed")
     return manifest
