@@ -1,0 +1,158 @@
+"""The book of consents: who agreed to what, who opted out of what, and the answer for one member on the next call."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from features.errors import InputError
+from outreach.ledger import tables
+from outreach.ledger.core import LedgerCore
+
+PURPOSES = (
+    "service",
+    "personalised_recommendation",
+    "marketing_wecom",
+    "marketing_sms",
+    "marketing_call",
+    "profile_cross_brand",
+    "share_ads",
+    "chat_archive",
+)
+STATES = ("granted", "refused", "withdrawn")
+# What holds where a member has said nothing. marketing_wecom follows friendship, which the tables know: granted here.
+DEFAULTS = {purpose: purpose in ("service", "personalised_recommendation", "marketing_wecom") for purpose in PURPOSES}
+CHANNELS = {"wecom": "marketing_wecom", "sms": "marketing_sms", "call": "marketing_call"}
+# A block of these kinds never ends by itself.
+LASTING = ("do_not_contact", "complaint", "wrong_person", "unfriended")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a member has agreed to and what keeps them off lists, as of one moment."""
+
+    consents: Mapping[str, bool]
+    blocks: tuple[str, ...]
+
+    @property
+    def personalised(self) -> bool:
+        """Whether the member may be given anything chosen for them by a model."""
+        return self.consents["service"] and self.consents["personalised_recommendation"]
+
+    def channels(self, possible: Sequence[str] = tuple(CHANNELS)) -> list[str]:
+        """The channels on which the member may be contacted."""
+        return [name for name in possible if name not in CHANNELS or self.consents[CHANNELS[name]]]
+
+
+class ConsentBook(LedgerCore):
+    """Consents with their history, and blocks (opt-outs) with their cause."""
+
+    def put_consents(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep consents. Keys of a row: member_id, purpose, state, at; optional policy_version, evidence_ref, source.
+
+        Raises InputError for an unknown purpose or state.
+        """
+        for row in rows:
+            if row["purpose"] not in PURPOSES or row["state"] not in STATES:
+                raise InputError(
+                    f"consents: purpose {row['purpose']!r} with state {row['state']!r}; "
+                    f"expected a purpose of {list(PURPOSES)} and a state of {list(STATES)}"
+                )
+        full = [
+            {"policy_version": None, "evidence_ref": None, "source": None} | dict(row) | {"brand_id": self.brand_id}
+            for row in rows
+        ]
+        with self.writing("consents") as connection:
+            self.put(connection, tables.consent, full)
+
+    def consents(self) -> pd.DataFrame:
+        """All consents ever noted: member_id, purpose, state, at, policy_version, evidence_ref, source."""
+        c = tables.consent.c
+        columns = (c.member_id, c.purpose, c.state, c.at, c.policy_version, c.evidence_ref, c.source)
+        return self.frame(
+            sa.select(*columns).where(c.brand_id == self.brand_id).order_by(c.member_id, c.purpose, c.at)
+        )
+
+    def block(self, member_id: str, kind: str, source_id: str, since: dt.datetime, until: dt.datetime | None) -> None:
+        """Keep a member off lists for a reason; `until` None lasts until lifted."""
+        row = {"member_id": member_id, "kind": kind, "source_id": source_id, "since": since, "until": until}
+        with self.writing("consents") as connection:
+            self.put(connection, tables.opt_out, [row | {"brand_id": self.brand_id}])
+
+    def lift(self, member_id: str, kind: str) -> int:
+        """Lift every block of one kind (a complaint settled, a friend again); returns how many there were."""
+        c = tables.opt_out.c
+        with self.writing("consents") as connection:
+            return connection.execute(
+                tables.opt_out.delete().where(c.brand_id == self.brand_id, c.member_id == member_id, c.kind == kind)
+            ).rowcount
+
+    def opt_outs(self) -> pd.DataFrame:
+        """Everything that keeps a member off lists: member_id, kind, since, until.
+
+        Kinds are those of the blocks, and the purposes (`personalised_recommendation`, `marketing_wecom`, …) whose newest
+        word is a refusal.
+        """
+        c = tables.opt_out.c
+        blocks = self.frame(sa.select(c.member_id, c.kind, c.since, c.until).where(c.brand_id == self.brand_id))
+        said = self.consents().drop_duplicates(["member_id", "purpose"], keep="last")
+        refused = said[said["state"] != "granted"]
+        refusals = pd.DataFrame(
+            {"member_id": refused["member_id"], "kind": refused["purpose"], "since": refused["at"]}
+        )
+        both = [part for part in (blocks, refusals) if len(part)]
+        if not both:
+            return blocks
+        return pd.concat(both, ignore_index=True).sort_values(["member_id", "kind", "since"], ignore_index=True)
+
+    def standing(self, member_id: str, at: dt.datetime) -> Standing:
+        """One member's standing at a moment, read afresh on every call: an opt-out works on the next one."""
+        consents = dict(DEFAULTS)
+        key = {"brand": self.brand_id, "member": member_id}
+        for purpose, state in self.rows(_CONSENTS, key):
+            consents[purpose] = state == "granted"
+        blocks = self.rows(_BLOCKS, key | {"at": self._time(at)})
+        return Standing(consents, tuple(kind for (kind,) in blocks))
+
+    def standings(self, member_ids: Sequence[str], at: dt.datetime) -> dict[str, Standing]:
+        """Many members' standing in two reads; members nobody has heard of have the defaults."""
+        wanted = list(dict.fromkeys(member_ids))
+        consents: dict[str, dict[str, bool]] = {}
+        blocks: dict[str, list[str]] = {}
+        c, o = tables.consent.c, tables.opt_out.c
+        with self.reading() as connection:
+            for some in _chunks(wanted):
+                said = sa.select(c.member_id, c.purpose, c.state).where(
+                    c.brand_id == self.brand_id, c.member_id.in_(some)
+                )
+                for member, purpose, state in connection.execute(said.order_by(c.at)):
+                    consents.setdefault(member, dict(DEFAULTS))[purpose] = state == "granted"
+                held = sa.select(o.member_id, o.kind).where(
+                    o.brand_id == self.brand_id, o.member_id.in_(some), sa.or_(o.until.is_(None), o.until > at)
+                )
+                for member, kind in connection.execute(held.order_by(o.member_id, o.kind)):
+                    blocks.setdefault(member, []).append(kind)
+        return {m: Standing(consents.get(m, dict(DEFAULTS)), tuple(blocks.get(m, ()))) for m in wanted}
+
+    def _time(self, at: dt.datetime) -> Any:
+        """A time as the driver wants it: SQLAlchemy writes SQLite times as text with microseconds."""
+        return at if self.engine.dialect.name == "postgresql" else at.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _chunks(ids: list[str], size: int = 500) -> list[list[str]]:
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+_CONSENTS = (
+    sa.select(tables.consent.c.purpose, tables.consent.c.state)
+    .where(tables.consent.c.brand_id == sa.bindparam("brand"), tables.consent.c.member_id == sa.bindparam("member"))
+    .order_by(tables.consent.c.at)
+)
+_BLOCKS = sa.select(tables.opt_out.c.kind).where(
+    tables.opt_out.c.brand_id == sa.bindparam("brand"),
+    tables.opt_out.c.member_id == sa.bindparam("member"),
+    sa.or_(tables.opt_out.c.until.is_(None), tables.opt_out.c.until > sa.bindparam("at")),
+)

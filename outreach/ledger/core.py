@@ -1,0 +1,206 @@
+"""Opening a ledger: one SQLAlchemy engine (SQLite in WAL mode or PostgreSQL), migrated by Alembic, with quick reads.
+
+Writers run in one transaction each and raise the revision of what they changed. Readers on a request's path use
+`rows`: the statement is compiled once and runs on a plain driver connection kept per thread.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
+
+from features.errors import InputError
+from outreach.ledger import tables
+
+# How long a writer waits for another writer on SQLite before it gives up, in milliseconds.
+BUSY_MS = 15_000
+
+# PostgreSQL's advisory lock that lets one process migrate while others wait; any constant will do.
+MIGRATION_LOCK = 728_346_501
+
+
+class LedgerCore:
+    """The engine, its transactions and its revisions; the books of the ledger stand on it.
+
+    Args:
+        url: SQLAlchemy URL, as `sqlite:////home/brand/ledger.db` or `postgresql+psycopg://…`.
+        brand_id: first part of every key.
+        migrate: bring the schema up to date; False refuses a ledger that is not.
+    """
+
+    def __init__(self, url: str, *, brand_id: str = "brand", migrate: bool = True) -> None:
+        self.url, self.brand_id = url, brand_id
+        self.engine = _engine(url)
+        self._local = threading.local()
+        self._compiled: dict[int, tuple[Any, str, Any, Any]] = {}
+        if migrate:
+            self._migrate()
+        self._refuse_other_schema()
+
+    @contextmanager
+    def writing(self, *kinds: str) -> Iterator[sa.Connection]:
+        """One transaction that raises the revision of each of `kinds` when it commits."""
+        with self.engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
+            yield connection
+            for kind in sorted(kinds):
+                self._raise_revision(connection, kind)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One consistent view of the ledger."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
+        """A statement's rows as a frame with the statement's column names."""
+        with self.reading() as connection:
+            result = connection.execute(statement)
+            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+
+    def rows(self, statement: sa.Select[Any], values: Mapping[str, Any]) -> Sequence[Any]:
+        """Rows of a statement with `bindparam`s, quickly: tuples as the driver gives them (no type conversion)."""
+        key = id(statement)
+        if key not in self._compiled:
+            compiled: Any = statement.compile(dialect=self.engine.dialect)
+            self._compiled[key] = (statement, str(compiled), compiled.positiontup, compiled.params)
+        _, text, positions, constants = self._compiled[key]
+        given = {**constants, **values}
+        parameters = tuple(given[name] for name in positions) if positions is not None else given
+        try:
+            cursor = self._driver_connection().execute(text, parameters)
+            return cursor.fetchall()
+        except self.engine.dialect.loaded_dbapi.OperationalError:
+            # The server went away or was restarted: one fresh connection, then the error is the caller's.
+            self._local.connection = None
+            return self._driver_connection().execute(text, parameters).fetchall()
+
+    def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the rows whose key is not there yet; returns how many were new."""
+        if not rows:
+            return 0
+        statement = self._insert(table).on_conflict_do_nothing()
+        before = connection.execute(statement, [dict(row) for row in rows])
+        return max(before.rowcount, 0)
+
+    def put(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows, or replace those with the same key."""
+        if not rows:
+            return
+        statement = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=keys, set_=changed), [dict(row) for row in rows]
+        )
+
+    def revisions(self) -> dict[str, int]:
+        """How often each kind of live state was written."""
+        return dict(self.rows(_REVISIONS, {"brand": self.brand_id}))
+
+    def close(self) -> None:
+        """Give back this thread's connection and the pool's."""
+        held = getattr(self._local, "connection", None)
+        if held is not None:
+            held.close()
+            self._local.connection = None
+        self.engine.dispose()
+
+    def _insert(self, table: sa.Table) -> Any:
+        return postgresql.insert(table) if self.engine.dialect.name == "postgresql" else sqlite.insert(table)
+
+    def _raise_revision(self, connection: sa.Connection, kind: str) -> None:
+        statement = self._insert(tables.revision).values(brand_id=self.brand_id, kind=kind, number=1)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["brand_id", "kind"], set_={"number": tables.revision.c.number + 1}
+            )
+        )
+
+    def _driver_connection(self) -> Any:
+        held: Any = getattr(self._local, "connection", None)
+        if held is None:
+            checked_out = self.engine.raw_connection()
+            held = checked_out.dbapi_connection
+            checked_out.detach()  # lives with the thread from here on; the pool forgets it
+            if self.engine.dialect.name == "postgresql":
+                held.autocommit = True
+            self._local.connection = held
+        return held
+
+    def _migrate(self) -> None:
+        config = alembic_config()
+        with self.engine.connect() as connection:
+            if _at_head(connection):
+                return
+        with self.engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:k)"), {"k": MIGRATION_LOCK})
+            if not _at_head(connection):
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    def _refuse_other_schema(self) -> None:
+        with self.engine.connect() as connection:
+            if not _at_head(connection):
+                found = MigrationContext.configure(connection).get_current_revision()
+                raise InputError(
+                    f"ledger: the schema is at {found or 'nothing'}, this version of Huitou needs {_head()}; "
+                    "run `huitou serve` or `huitou lists` once, which bring it up to date, or install the newer Huitou"
+                )
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration for the migrations shipped beside this module."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
+
+
+_REVISIONS = sa.select(tables.revision.c.kind, tables.revision.c.number).where(
+    tables.revision.c.brand_id == sa.bindparam("brand")
+)
+
+
+def _head() -> str:
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _at_head(connection: sa.Connection) -> bool:
+    return MigrationContext.configure(connection).get_current_revision() == _head()
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+        raise InputError(
+            f"ledger.url: expected sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME "
+            f"(the latter needs `pip install huitou[postgres]`), found {url!r}: {error}"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _sqlite_settings)
+        sa.event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_settings(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see _sqlite_begin
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    # A writer takes its lock at once: a transaction that reads first and writes later could be refused in the middle.
+    writes = connection.get_execution_options().get("ledger_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

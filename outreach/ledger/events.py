@@ -1,0 +1,135 @@
+"""The book of events: purchases, returns, views and stock as they happen, what was shown to whom, and who looked."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+import pandas as pd
+import sqlalchemy as sa
+
+from outreach.ledger import tables
+from outreach.ledger.core import LedgerCore
+from outreach.ledger.outcomes import body_digest
+
+KINDS = ("order", "return", "view", "stock")
+
+
+class EventBook(LedgerCore):
+    """Events, stock, exposures and the audit trail."""
+
+    def note_events(self, bodies: Sequence[Mapping[str, Any]], *, received_at: dt.datetime) -> list[str]:
+        """Note events in one transaction; per body `created`, `known` (same id and body) or `conflict`.
+
+        Keys of a body: event_id, kind (of `KINDS`), at; member_id, item_id, store_id, qty as the kind needs.
+        A stock event sets the stock of an item in a store to qty, unless a later one is known.
+        """
+        answers = []
+        c = tables.event.c
+        kinds = {"stock" if body["kind"] == "stock" else "events" for body in bodies}
+        with self.writing(*kinds) as connection:
+            for body in bodies:
+                digest = body_digest(body)
+                before = connection.execute(
+                    sa.select(c.body_digest).where(c.brand_id == self.brand_id, c.event_id == body["event_id"])
+                ).scalar()
+                if before is not None:
+                    answers.append("known" if before == digest else "conflict")
+                    continue
+                names = ("event_id", "kind", "at", "member_id", "item_id", "store_id", "qty")
+                row = {name: body.get(name) for name in names}
+                for name in ("member_id", "item_id", "store_id"):
+                    row[name] = row[name] or ""
+                connection.execute(
+                    tables.event.insert(),
+                    row | {"brand_id": self.brand_id, "body_digest": digest, "received_at": received_at},
+                )
+                if body["kind"] == "stock":
+                    self._set_stock(connection, body)
+                answers.append("created")
+        return answers
+
+    def _set_stock(self, connection: sa.Connection, body: Mapping[str, Any]) -> None:
+        statement = self._insert(tables.stock).values(
+            brand_id=self.brand_id,
+            store_id=body["store_id"],
+            item_id=body["item_id"],
+            qty=body.get("qty") or 0.0,
+            at=body["at"],
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["brand_id", "store_id", "item_id"],
+                set_={"qty": statement.excluded.qty, "at": statement.excluded["at"]},
+                where=tables.stock.c["at"] <= statement.excluded["at"],
+            )
+        )
+
+    def bought(self, member_ids: Sequence[str], since: dt.datetime) -> set[str]:
+        """Those of the members with an order event at or after a moment."""
+        c = tables.event.c
+        wanted = sa.select(c.member_id).where(
+            c.brand_id == self.brand_id, c.member_id.in_(list(member_ids)), c.kind == "order", c["at"] >= since
+        )
+        with self.reading() as connection:
+            return {member for (member,) in connection.execute(wanted)}
+
+    def bought_items(self, member_id: str) -> set[str]:
+        """Items of a member's order events: bought since the release, as far as the service was told."""
+        return {item for (item,) in self.rows(_BOUGHT, {"brand": self.brand_id, "member": member_id}) if item}
+
+    def sold_out(self, store_id: str) -> set[str]:
+        """Items that a store was said to have none of."""
+        return {item for (item,) in self.rows(_SOLD_OUT, {"brand": self.brand_id, "store": store_id})}
+
+    def note_exposures(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what was shown: request_id, at, member_id, store_id, slate, personalised, release_id, items in order."""
+        full = []
+        for row in rows:
+            kept = dict(row) | {"brand_id": self.brand_id}
+            kept["items_json"] = orjson.dumps(list(kept.pop("items"))).decode()
+            full.append(kept)
+        with self.writing() as connection:
+            self.insert_new(connection, tables.exposure, full)
+
+    def exposures(self, before: dt.date) -> pd.DataFrame:
+        """What was shown before a day, with the columns of `note_exposures`."""
+        c = tables.exposure.c
+        frame = self.frame(
+            sa.select(
+                c.request_id, c.at, c.member_id, c.store_id, c.slate, c.personalised, c.release_id, c.items_json
+            )
+            .where(c.brand_id == self.brand_id, c["at"] < dt.datetime.combine(before, dt.time()))
+            .order_by(c["at"], c.request_id)
+        )
+        frame["items"] = [orjson.loads(text) for text in frame.pop("items_json")]
+        return frame
+
+    def note_audit(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep who looked at what: at, actor (token id), role, action, member_id, detail."""
+        full = [{"member_id": "", "detail": None} | dict(row) | {"brand_id": self.brand_id} for row in rows]
+        with self.writing() as connection:
+            if full:
+                connection.execute(tables.audit.insert(), full)
+
+    def audit_trail(self, *, member_id: str | None = None, since: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """Audit rows, oldest first, of one member or since a moment."""
+        c = tables.audit.c
+        conditions = [c.brand_id == self.brand_id]
+        if member_id is not None:
+            conditions.append(c.member_id == member_id)
+        if since is not None:
+            conditions.append(c["at"] >= since)
+        names = ["audit_id", "at", "actor", "role", "action", "member_id", "detail"]
+        wanted = sa.select(*(c[name] for name in names)).where(*conditions).order_by(c.audit_id)
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(wanted).mappings()]
+
+
+_E, _S = tables.event.c, tables.stock.c
+_BOUGHT = sa.select(_E.item_id).where(
+    _E.brand_id == sa.bindparam("brand"), _E.member_id == sa.bindparam("member"), _E.kind == "order"
+)
+_SOLD_OUT = sa.select(_S.item_id).where(
+    _S.brand_id == sa.bindparam("brand"), _S.store_id == sa.bindparam("store"), _S.qty <= 0
+)

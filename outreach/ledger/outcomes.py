@@ -1,0 +1,229 @@
+"""The book of outcomes: what became of each task, once per event id, in any order, and undone if need be."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pandas as pd
+import sqlalchemy as sa
+
+from outreach.ledger import tables
+from outreach.ledger.core import LedgerCore
+
+OUTCOMES = (
+    "sent",
+    "replied",
+    "appointment",
+    "visited",
+    "ordered",
+    "no_answer",
+    "snoozed",
+    "not_suitable",
+    "refused",
+    "do_not_contact",
+    "wrong_person",
+    "unfriended",
+    "complaint",
+    "skipped",
+)
+# What an outcome means for later lists: the kind of block, and for how many days (None: until somebody lifts it).
+# Sixty days after a refusal and "never" after "don't contact" are the contact policy's; a snooze is a week.
+BLOCKS: dict[str, int | None] = {
+    "refused": 60,
+    "do_not_contact": None,
+    "wrong_person": None,
+    "unfriended": None,
+    "complaint": None,
+    "snoozed": 7,
+    "not_suitable": 30,
+}
+# Outcomes in which the member was reached, or at least written to: they count as a touch.
+TOUCHES = (
+    "sent",
+    "replied",
+    "appointment",
+    "visited",
+    "ordered",
+    "no_answer",
+    "refused",
+    "do_not_contact",
+    "complaint",
+)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """The answer to one posted outcome: status is `created`, `known`, `conflict` or `unknown_task`."""
+
+    status: str
+    event_id: str
+    task_id: str | None = None
+    state: str | None = None
+
+
+class OutcomeBook(LedgerCore):
+    """Outcomes of tasks, and what they do to the member."""
+
+    def note_outcome(self, body: Mapping[str, Any], *, received_at: dt.datetime) -> Noted:
+        """Note one outcome; the same event id with the same body answers as before, with another body is a conflict.
+
+        Args:
+            body: event_id, task_id, outcome (of `OUTCOMES`), at (datetime); optional channel, note.
+            received_at: when it came in.
+        """
+        digest = body_digest(body)
+        o, t = tables.outcome.c, tables.contact_task.c
+        with self.writing("outcomes", "consents") as connection:
+            before = connection.execute(
+                sa.select(o.body_digest, o.task_id).where(o.brand_id == self.brand_id, o.event_id == body["event_id"])
+            ).first()
+            if before is not None:
+                status = "known" if before.body_digest == digest else "conflict"
+                return Noted(status, body["event_id"], before.task_id, self._state(connection, before.task_id))
+            task = connection.execute(
+                sa.select(t.member_id, t.guide_id).where(t.brand_id == self.brand_id, t.task_id == body["task_id"])
+            ).first()
+            if task is None:
+                return Noted("unknown_task", body["event_id"], body["task_id"])
+            connection.execute(
+                tables.outcome.insert(),
+                {
+                    "brand_id": self.brand_id,
+                    "event_id": body["event_id"],
+                    "task_id": body["task_id"],
+                    "member_id": task.member_id,
+                    "guide_id": task.guide_id,
+                    "outcome": body["outcome"],
+                    "at": body["at"],
+                    "channel": body.get("channel"),
+                    "note": body.get("note"),
+                    "body_digest": digest,
+                    "received_at": received_at,
+                },
+            )
+            if body["outcome"] in BLOCKS:
+                days = BLOCKS[body["outcome"]]
+                block = {
+                    "brand_id": self.brand_id,
+                    "member_id": task.member_id,
+                    "kind": body["outcome"],
+                    "source_id": body["event_id"],
+                    "since": body["at"],
+                    "until": None if days is None else body["at"] + dt.timedelta(days=days),
+                }
+                self.put(connection, tables.opt_out, [block])
+            return Noted("created", body["event_id"], body["task_id"], self._restate(connection, body["task_id"]))
+
+    def undo_outcome(self, event_id: str, *, at: dt.datetime) -> Noted | None:
+        """Take an outcome back: the task falls to its previous one, the block it made is lifted. None if unknown."""
+        o = tables.outcome.c
+        here = sa.and_(o.brand_id == self.brand_id, o.event_id == event_id)
+        with self.writing("outcomes", "consents") as connection:
+            row = connection.execute(sa.select(o.task_id, o.member_id).where(here)).first()
+            if row is None:
+                return None
+            connection.execute(tables.outcome.update().where(here, o.undone_at.is_(None)).values(undone_at=at))
+            connection.execute(
+                tables.opt_out.delete().where(
+                    tables.opt_out.c.brand_id == self.brand_id,
+                    tables.opt_out.c.member_id == row.member_id,
+                    tables.opt_out.c.source_id == event_id,
+                )
+            )
+            return Noted("undone", event_id, row.task_id, self._restate(connection, row.task_id))
+
+    def outcome(self, event_id: str) -> dict[str, Any] | None:
+        """One outcome, or None."""
+        o = tables.outcome.c
+        with self.reading() as connection:
+            row = (
+                connection.execute(
+                    sa.select(tables.outcome).where(o.brand_id == self.brand_id, o.event_id == event_id)
+                )
+                .mappings()
+                .first()
+            )
+        return None if row is None else dict(row)
+
+    def outcomes_of_member(self, member_id: str, limit: int = 20) -> list[dict[str, Any]]:
+        """What happened with a member, newest first, undone outcomes left out."""
+        o = tables.outcome.c
+        wanted = (
+            sa.select(o.event_id, o.task_id, o.guide_id, o.outcome, o.at, o.channel, o.note)
+            .where(o.brand_id == self.brand_id, o.member_id == member_id, o.undone_at.is_(None))
+            .order_by(o.at.desc(), o.event_id)
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(wanted).mappings()]
+
+    def touched_by_others(self, member_ids: list[str], guide_id: str, since: dt.datetime) -> set[str]:
+        """Those of the members whom another guide has touched since a moment."""
+        o = tables.outcome.c
+        wanted = sa.select(o.member_id).where(
+            o.brand_id == self.brand_id,
+            o.member_id.in_(member_ids),
+            o.guide_id != guide_id,
+            o.at >= since,
+            o.undone_at.is_(None),
+            o.outcome.in_(TOUCHES),
+        )
+        with self.reading() as connection:
+            return {member for (member,) in connection.execute(wanted)}
+
+    def contacts(self, before: dt.date) -> pd.DataFrame:
+        """Contacts made through the service before a day, in the contract's words.
+
+        Columns: contact_id, member_id, guide_id, channel, sent_at, task_id, outcome, outcome_at: one row per task
+        that was touched; the outcome is its newest one.
+        """
+        o = tables.outcome.c
+        rows = self.frame(
+            sa.select(o.event_id, o.member_id, o.guide_id, o.channel, o.at, o.task_id, o.outcome)
+            .where(
+                o.brand_id == self.brand_id,
+                o.at < dt.datetime.combine(before, dt.time()),
+                o.undone_at.is_(None),
+            )
+            .order_by(o.task_id, o.at, o.event_id)
+        )
+        touched = rows[rows["outcome"].isin(TOUCHES)]
+        first = touched.drop_duplicates("task_id").rename(columns={"event_id": "contact_id", "at": "sent_at"})
+        newest = rows.drop_duplicates("task_id", keep="last")[["task_id", "outcome", "at"]]
+        newest = newest.rename(columns={"at": "outcome_at"})
+        columns = ["contact_id", "member_id", "guide_id", "channel", "sent_at", "task_id", "outcome", "outcome_at"]
+        joined = first.drop(columns="outcome").merge(newest, on="task_id")[columns]
+        return joined.sort_values(["sent_at", "contact_id"], ignore_index=True)
+
+    def _state(self, connection: sa.Connection, task_id: str) -> str | None:
+        t = tables.contact_task.c
+        state: str | None = connection.execute(
+            sa.select(t.state).where(t.brand_id == self.brand_id, t.task_id == task_id)
+        ).scalar()
+        return state
+
+    def _restate(self, connection: sa.Connection, task_id: str) -> str:
+        """A task's state is its newest outcome that stands, whatever the order in which they came."""
+        o, t = tables.outcome.c, tables.contact_task.c
+        newest = connection.execute(
+            sa.select(o.outcome, o.at)
+            .where(o.brand_id == self.brand_id, o.task_id == task_id, o.undone_at.is_(None))
+            .order_by(o.at.desc(), o.event_id.desc())
+            .limit(1)
+        ).first()
+        state, at = (newest.outcome, newest.at) if newest else ("pending", None)
+        connection.execute(
+            tables.contact_task.update()
+            .where(t.brand_id == self.brand_id, t.task_id == task_id)
+            .values(state=state, state_at=at)
+        )
+        return str(state)
+
+
+def body_digest(body: Mapping[str, Any]) -> str:
+    """A digest of a posted body that does not depend on the order of its keys or on empty fields."""
+    said = {name: value for name, value in body.items() if value is not None}
+    return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,290 @@
+"""The ledger's promises, on SQLite and PostgreSQL alike."""
+
+import datetime as dt
+import random
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from features.errors import InputError
+from outreach.ledger import Ledger, tables
+
+DAY = dt.date(2026, 3, 2)
+NOW = dt.datetime(2026, 3, 2, 9, 30)
+
+
+def a_list(guide: str, members: list[str], *, digest: str = "d1", capacity: int = 3) -> dict[str, Any]:
+    return {
+        "list_id": f"{DAY:%Y%m%d}-{guide}",
+        "guide_id": guide,
+        "store_id": "s1",
+        "date": DAY,
+        "seed": 7,
+        "policy_version": "cold-1",
+        "capacity": capacity,
+        "eligible": 40,
+        "excluded": {"gap": 3},
+        "fallback": "none",
+        "digest": digest,
+        "tasks": [
+            {
+                "task_id": f"{DAY:%Y%m%d}-{guide}-{member}",
+                "rank": rank,
+                "member_id": member,
+                "reason_code": "DUE",
+                "score_yuan": 12.5,
+                "propensity": 0.25,
+                "talking_points": {"zh": "该回购了", "en": "Due"},
+            }
+            for rank, member in enumerate(members, 1)
+        ],
+    }
+
+
+def an_outcome(task_id: str, outcome: str, event_id: str, minutes: int = 0) -> dict[str, Any]:
+    at = NOW + dt.timedelta(minutes=minutes)
+    return {"event_id": event_id, "task_id": task_id, "outcome": outcome, "at": at, "channel": "wecom"}
+
+
+def task_of(guide: str, member: str) -> str:
+    return f"{DAY:%Y%m%d}-{guide}-{member}"
+
+
+def test_the_migrations_build_exactly_the_tables_of_the_code(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+
+
+def test_a_ledger_with_another_schema_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    with pytest.raises(InputError, match=r"schema is at nothing.*run `huitou serve`"):
+        Ledger(url, migrate=False)
+
+
+def test_an_unknown_database_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"ledger\.url: expected sqlite"):
+        Ledger("nosuchdatabase://x")
+
+
+def test_saving_the_same_lists_twice_is_saving_them_once(ledger: Ledger) -> None:
+    first = ledger.save_lists(DAY, [a_list("g1", ["a", "b"])], run_id="r", at=NOW)
+    again = ledger.save_lists(DAY, [a_list("g1", ["a", "b"])], run_id="r2", at=NOW)
+    assert (first["tasks"], again["tasks"], again["unchanged"]) == (2, 0, 1)
+    assert [t["member_id"] for t in ledger.tasks_of_guide("g1", DAY)] == ["a", "b"]
+
+
+def test_a_new_version_keeps_started_tasks_and_replaces_only_the_others(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a", "b", "c"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "b"), "sent", "e1"), received_at=NOW)
+    counts = ledger.save_lists(DAY, [a_list("g1", ["b", "x", "y", "z"], digest="d2")], run_id="r2", at=NOW)
+    shown = ledger.tasks_of_guide("g1", DAY)
+    assert sorted(t["member_id"] for t in shown) == ["b", "x", "y"], "capacity 3, one of it already used"
+    assert (counts["kept"], counts["replaced"]) == (1, 2)
+    head = ledger.list_head("g1", DAY)
+    assert head is not None and head["version"] == 2 and head["excluded"] == {"gap": 3}
+    listed = ledger.listed(DAY + dt.timedelta(days=1))
+    assert sorted(listed.loc[listed["state"] == "replaced", "member_id"]) == ["a", "c"], "the old version is kept"
+
+
+def test_a_member_handed_over_is_not_listed_a_second_time_that_day(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a", "b"]), a_list("g2", ["c"])], run_id="r", at=NOW)
+    assert ledger.hand_over([task_of("g1", "a")], "g2") == 1
+    ledger.save_lists(DAY, [a_list("g1", ["a", "b"], digest="d2")], run_id="r2", at=NOW)
+    assert [t["member_id"] for t in ledger.tasks_of_guide("g1", DAY)] == ["b"]
+    assert sorted(t["member_id"] for t in ledger.tasks_of_guide("g2", DAY)) == ["a", "c"]
+
+
+def test_outcomes_in_any_order_and_any_number_of_times_leave_the_same_state(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a", "b", "c"])], run_id="r", at=NOW)
+    bodies = [
+        an_outcome(task_of("g1", "a"), "sent", "e1", 0),
+        an_outcome(task_of("g1", "a"), "replied", "e2", 5),
+        an_outcome(task_of("g1", "a"), "ordered", "e3", 9),
+        an_outcome(task_of("g1", "b"), "refused", "e4", 1),
+    ] * 2
+    random.Random(3).shuffle(bodies)
+    statuses = [ledger.note_outcome(body, received_at=NOW).status for body in bodies]
+    assert statuses.count("created") == 4 and statuses.count("known") == 4
+    states = {t["member_id"]: t["state"] for t in ledger.tasks_of_guide("g1", DAY)}
+    assert states == {"a": "ordered", "b": "refused", "c": "pending"}
+    contacts = ledger.contacts(DAY + dt.timedelta(days=1))
+    assert list(contacts["member_id"]) == ["a", "b"] and list(contacts["outcome"]) == ["ordered", "refused"]
+
+
+def test_the_same_event_id_with_another_body_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=NOW)
+    assert ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=NOW).status == "conflict"
+    assert ledger.tasks_of_guide("g1", DAY)[0]["state"] == "sent"
+    assert ledger.note_outcome(an_outcome("nobody", "sent", "e9"), received_at=NOW).status == "unknown_task"
+
+
+def test_undoing_an_outcome_lifts_the_block_it_made(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "do_not_contact", "e2", 3), received_at=NOW)
+    assert ledger.standing("a", NOW + dt.timedelta(days=4000)).blocks == ("do_not_contact",)
+    undone = ledger.undo_outcome("e2", at=NOW)
+    assert undone is not None and undone.state == "sent"
+    assert ledger.standing("a", NOW).blocks == ()
+    assert ledger.undo_outcome("nothing", at=NOW) is None
+
+
+def test_a_refusal_blocks_for_sixty_days(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=NOW)
+    assert ledger.standing("a", NOW + dt.timedelta(days=59)).blocks == ("refused",)
+    assert ledger.standing("a", NOW + dt.timedelta(days=61)).blocks == ()
+    assert ledger.standings(["a", "b"], NOW)["a"].blocks == ("refused",)
+
+
+def test_the_newest_consent_holds_on_the_next_call_and_history_stays(ledger: Ledger) -> None:
+    assert ledger.standing("a", NOW).personalised and ledger.standing("a", NOW).channels() == ["wecom"]
+    said = {"member_id": "a", "purpose": "personalised_recommendation", "at": NOW, "state": "refused"}
+    ledger.put_consents([said])
+    assert not ledger.standing("a", NOW).personalised
+    assert not ledger.standings(["a"], NOW)["a"].personalised
+    assert list(ledger.opt_outs()["kind"]) == ["personalised_recommendation"]
+    ledger.put_consents([said | {"at": NOW + dt.timedelta(hours=1), "state": "granted"}])
+    assert ledger.standing("a", NOW).personalised
+    assert len(ledger.consents()) == 2 and ledger.opt_outs().empty
+
+
+def test_an_unknown_purpose_is_refused_by_name(ledger: Ledger) -> None:
+    with pytest.raises(InputError, match="purpose 'everything'"):
+        ledger.put_consents([{"member_id": "a", "purpose": "everything", "at": NOW, "state": "granted"}])
+
+
+def test_only_a_tokens_hash_is_kept_and_revoking_works_on_the_next_call(ledger: Ledger) -> None:
+    clear = ledger.create_token("guide", subject="g1", at=NOW)
+    holder = ledger.holder(clear, NOW)
+    assert holder is not None and (holder.role, holder.subject) == ("guide", "g1")
+    with ledger.reading() as connection:
+        kept = [str(row) for row in connection.execute(sa.select(tables.token))]
+    assert all(clear not in row for row in kept)
+    ledger.revoke_token(holder.token_id, at=NOW)
+    assert ledger.holder(clear, NOW) is None
+    with pytest.raises(InputError, match="no live token"):
+        ledger.revoke_token(holder.token_id, at=NOW)
+
+
+def test_a_token_ends_when_it_expires(ledger: Ledger) -> None:
+    clear = ledger.create_token("admin", at=NOW, expires_at=NOW + dt.timedelta(hours=1))
+    assert ledger.holder(clear, NOW) is not None
+    assert ledger.holder(clear, NOW + dt.timedelta(hours=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("role", "match"), [("queen", "not known"), ("guide", "needs --guide"), ("manager", "needs --store")]
+)
+def test_a_token_without_whom_it_is_for_is_refused(ledger: Ledger, role: str, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        ledger.create_token(role, at=NOW)
+
+
+def test_a_job_is_asked_for_once_and_survives_a_worker_that_dies(ledger: Ledger) -> None:
+    job, agrees = ledger.ask_job("lists", {"date": "2026-03-02"}, idempotency_key="k", actor="t", at=NOW)
+    same, still = ledger.ask_job("lists", {"date": "2026-03-02"}, idempotency_key="k", actor="t", at=NOW)
+    _, other = ledger.ask_job("lists", {"date": "2026-03-03"}, idempotency_key="k", actor="t", at=NOW)
+    assert agrees and still and not other and job["job_id"] == same["job_id"]
+    claimed = ledger.claim_job("lists", at=NOW)
+    assert claimed is not None and claimed["state"] == "running"
+    assert ledger.claim_job("lists", at=NOW) is None, "one worker at a time"
+    later = NOW + dt.timedelta(hours=1)
+    again = ledger.claim_job("lists", at=later)
+    assert again is not None and again["attempts"] == 2, "the dead worker's job is taken over"
+    ledger.finish_job(job["job_id"], at=later, result={"tasks": 3})
+    done = ledger.job(job["job_id"])
+    assert done is not None and done["state"] == "done" and done["result"] == {"tasks": 3}
+
+
+def test_rules_keep_their_history_and_the_newest_holds(ledger: Ledger) -> None:
+    ledger.put_rules({"monthly_cap": 3, "quiet_hours": ["21:00", "09:00"]}, actor="t", at=NOW)
+    ledger.put_rules({"monthly_cap": 2}, actor="t", at=NOW)
+    assert ledger.rules() == {"monthly_cap": 2, "quiet_hours": ["21:00", "09:00"]}
+
+
+def test_events_are_noted_once_and_stock_follows_the_latest_word(ledger: Ledger) -> None:
+    order = {"event_id": "o1", "kind": "order", "at": NOW, "member_id": "a", "item_id": "i1", "qty": 1.0}
+    late = {"event_id": "s2", "kind": "stock", "at": NOW, "store_id": "s1", "item_id": "i1", "qty": 0.0}
+    early = late | {"event_id": "s1", "at": NOW - dt.timedelta(hours=1), "qty": 9.0}
+    assert ledger.note_events([order, late, early], received_at=NOW) == ["created"] * 3
+    assert ledger.note_events([order, order | {"qty": 2.0}], received_at=NOW) == ["known", "conflict"]
+    assert ledger.sold_out("s1") == {"i1"} and ledger.sold_out("s2") == set()
+    assert ledger.bought(["a", "b"], NOW) == {"a"} and ledger.bought_items("a") == {"i1"}
+
+
+def test_the_holdout_remembers_who_was_in_it_and_when(ledger: Ledger) -> None:
+    ledger.set_holdout({"a": "holdout", "b": "holdout"}, since=DAY)
+    changed = ledger.set_holdout({"a": "holdout", "c": "holdout"}, since=DAY + dt.timedelta(days=30))
+    assert changed == {"added": 1, "released": 1, "kept": 1}
+    held = ledger.holdout()
+    assert list(held.loc[held["until"].isna(), "member_id"]) == ["a", "c"]
+    assert len(held) == 3
+
+
+def test_leave_covers_its_days_and_ends(ledger: Ledger) -> None:
+    ledger.set_leave("g1", DAY, None, actor="t")
+    assert ledger.on_leave(DAY + dt.timedelta(days=9)) == ["g1"]
+    assert ledger.on_leave(DAY - dt.timedelta(days=1)) == []
+    ledger.end_leave("g1", DAY + dt.timedelta(days=1))
+    assert ledger.on_leave(DAY + dt.timedelta(days=2)) == []
+
+
+def test_a_forgotten_member_is_in_no_table_and_no_byte_of_the_file(ledger: Ledger) -> None:
+    member = f"MEMBER-{uuid.uuid4().hex}"
+    ledger.save_lists(DAY, [a_list("g1", [member, "b"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", member), "sent", "e1"), received_at=NOW)
+    ledger.put_consents([{"member_id": member, "purpose": "service", "at": NOW, "state": "granted"}])
+    ledger.set_holdout({member: "holdout"}, since=DAY)
+    ledger.note_events(
+        [{"event_id": "o1", "kind": "order", "at": NOW, "member_id": member, "item_id": "i"}], received_at=NOW
+    )
+    ledger.note_exposures(
+        [{"request_id": "q", "at": NOW, "member_id": member, "slate": "again", "personalised": True, "items": ["i"]}]
+    )
+    ledger.note_audit([{"at": NOW, "actor": "t", "role": "guide", "action": "view", "member_id": member}])
+    assert len(ledger.export(member)["outcome"]) == 1
+    receipt = ledger.forget(member, at=NOW)
+    assert receipt["contact_task"] == receipt["outcome"] == receipt["audit"] == 1
+    assert all(not rows for rows in ledger.export(member).values())
+    assert ledger.is_forgotten(member) and not ledger.is_forgotten("b")
+    assert ledger.member_mark(member) in ledger.forgotten_marks()
+    with ledger.reading() as connection:
+        for table in tables.metadata.sorted_tables:
+            assert all(member not in str(row) for row in connection.execute(sa.select(table)))
+    if ledger.engine.dialect.name == "sqlite":
+        folder = Path(str(ledger.engine.url.database)).parent
+        assert all(member.encode() not in path.read_bytes() for path in folder.glob("ledger.db*"))
+
+
+def test_many_writers_at_once_lose_nothing(ledger: Ledger) -> None:
+    members = [f"m{i}" for i in range(12)]
+    ledger.save_lists(DAY, [a_list("g1", members, capacity=12)], run_id="r", at=NOW)
+
+    def work(member: str) -> None:
+        for number in range(5):
+            body = an_outcome(task_of("g1", member), "replied", f"{member}-{number}", number)
+            ledger.note_outcome(body, received_at=NOW)
+
+    threads = [threading.Thread(target=work, args=(member,)) for member in members]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with ledger.reading() as connection:
+        wanted = sa.select(sa.func.count()).select_from(tables.outcome)
+        assert connection.execute(wanted.where(tables.outcome.c.brand_id == ledger.brand_id)).scalar() == 60
+    assert {t["state"] for t in ledger.tasks_of_guide("g1", DAY)} == {"replied"}
+
+
+def test_writing_raises_the_revision_that_readers_compare(ledger: Ledger) -> None:
+    before = ledger.revisions().get("consents", 0)
+    ledger.put_consents([{"member_id": "a", "purpose": "service", "at": NOW, "state": "granted"}])
+    assert ledger.revisions()["consents"] == before + 1
