@@ -1,0 +1,210 @@
+"""Checked raw tables in; out: what each member bought and brought back, with the days between which each fact was known.
+
+Days are whole numbers since 1970-01-01 and money is whole fen (1/100 yuan): sums of whole numbers do not depend on the
+order of rows, on threads or on the engine, which is what makes two builds of one vector the same bytes.
+
+A fact with `known` k and `until` u is part of what was known at as_of D when k < D <= u.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+import ibis
+from ibis.expr.types import IntegerColumn, StringColumn, Table, TimestampColumn
+
+from features.stored import stored
+from features.tables import Tables
+
+NEVER = 2_000_000  # a day in the year 7445: later than anything a shop knows
+EPOCH = date(1970, 1, 1)
+ADULT_YEARS = 18  # automated marketing to minors is forbidden, so known minors never enter
+EXCLUSIONS = ("staff", "wholesale", "deregistered", "minor")
+
+
+def day_of(when: date) -> int:
+    """The whole day number of a date."""
+    return (when - EPOCH).days
+
+
+def day_number(moment: TimestampColumn) -> IntegerColumn:
+    """The whole day number of a brand-local time (null stays null)."""
+    return moment.cast("date").delta(ibis.date(1970, 1, 1), unit="day").cast("int32")
+
+
+def fen(yuan: ibis.Value) -> IntegerColumn:
+    """Yuan as whole fen; floor(x + .5) is the same arithmetic on every engine, unlike round()."""
+    return (yuan.cast("float64") * 100.0 + 0.5).floor().cast("int64")
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """What members bought and brought back.
+
+    members: member (key), member_id, then the member's attributes as in the contract.
+    items: item (key), item_id, category (key).
+    orders: purchase (key), member, day, known, until, final (bool: still paid or completed), hour, online, store.
+    lines: purchase, member, day, item, category, fen, qty – sale lines only.
+    item_gone: purchase, item, gone – lines wholly returned, and the day that was known.
+    returns: member, day (known), sold_day, fen, qty – every returned line that members brought back.
+    excluded: members left out altogether, by reason.
+    On DuckDB the keys are whole numbers that mean nothing outside this object; on Spark they are the ids themselves.
+    """
+
+    members: Table
+    items: Table
+    orders: Table
+    lines: Table
+    item_gone: Table
+    returns: Table
+    excluded: dict[str, int]
+
+
+def _key(table: Table, column: str) -> ibis.Value:
+    """A key for each row: numbered on DuckDB, where numbers are far cheaper than strings; the id itself on Spark."""
+    return ibis.row_number().cast("int32") if table.get_backend().name == "duckdb" else table[column]
+
+
+def exclusion(members: Table, today: date) -> StringColumn:
+    """Why a member is left out altogether (null: stays in). The first reason of EXCLUSIONS that holds."""
+    years = today.year - members.birth_year
+    birthday_to_come = (years == ADULT_YEARS) & (members.birthday > today.strftime("%m-%d")).fill_null(False)
+    return ibis.cases(
+        (members.is_staff.fill_null(False), "staff"),
+        (members.is_wholesale.fill_null(False), "wholesale"),
+        ((members.status == "deregistered").fill_null(False), "deregistered"),
+        (((years < ADULT_YEARS) | birthday_to_come).fill_null(False), "minor"),
+        else_=ibis.null("string"),
+    )
+
+
+def _members(tables: Tables) -> tuple[Table, dict[str, int]]:
+    every = tables["members"].mutate(reason=exclusion(tables["members"], tables.coverage_end))
+    counts = every.filter(every.reason.notnull()).group_by("reason").agg(n=lambda t: t.count()).to_pandas()
+    excluded = dict.fromkeys(EXCLUSIONS, 0) | {str(r): int(n) for r, n in zip(counts.reason, counts.n, strict=True)}
+    buyers = tables["orders"].filter(lambda t: t.member_id.notnull()).select("member_id")
+    strangers = buyers.anti_join(tables["members"], "member_id").distinct()
+    inside = every.filter(every.reason.isnull()).drop("reason")
+    if strangers.count().to_pyarrow().as_py():
+        nulls = {c: ibis.null(t) for c, t in inside.schema().items() if c != "member_id"}
+        inside = inside.union(strangers.mutate(**nulls).select(*inside.columns))
+    return stored(inside.mutate(member=_key(inside, "member_id")), "members"), excluded
+
+
+def _items(tables: Tables) -> Table:
+    known = tables["items"].select("item_id", category=tables["items"].category_l1)
+    strangers = tables["order_lines"].select("item_id").distinct().anti_join(known, "item_id")
+    every = known.union(strangers.mutate(category=ibis.null("string")))
+    kinds = every.select("category").distinct().filter(lambda t: t.category.notnull())
+    kinds = kinds.mutate(code=_key(kinds, "category"))
+    every = every.left_join(kinds, "category").select("item_id", category="code")
+    return stored(every.mutate(item=_key(every, "item_id")), "items")
+
+
+def _returned(tables: Tables) -> Table:
+    """Returned lines: target (the order sold), item_id, day (known), qty, fen, order_id (the return's own)."""
+    lines, orders = tables["order_lines"], tables["orders"]
+    back = lines.filter(lines.line_type == "return")
+    back = back.join(orders, "order_id").select(
+        "order_id",
+        "item_id",
+        "qty",
+        "member_id",
+        line=back.orig_line_no,
+        fen=fen(back.paid_yuan),
+        target=ibis.coalesce(back.orig_order_id, back.order_id),
+        day=ibis.greatest(
+            ibis.coalesce(day_number(back.returned_at), day_number(orders.order_time)),
+            ibis.coalesce(day_number(orders.loaded_at), day_number(orders.order_time)),
+        ),
+        void=orders.status.isin(["cancelled", "closed"]) & back.orig_order_id.notnull() & orders.status_at.isnull(),
+    )
+    back = back.filter(~back.void).drop("void")
+    sold = lines.filter(lines.line_type == "sale").select(
+        target=lines.order_id, line=lines.line_no, sold_item=lines.item_id
+    )
+    named = back.left_join(sold, ["target", "line"])
+    named = named.select(
+        "order_id", "target", "member_id", "day", "qty", "fen", item_id=ibis.coalesce(named.sold_item, named.item_id)
+    )
+    return stored(named, "returned")
+
+
+def _gone(tables: Tables, returned: Table) -> tuple[Table, Table]:
+    """When an order's item, and a whole order, had come back: (order_id, item_id, gone) and (order_id, gone)."""
+    lines = tables["order_lines"]
+    targets = returned.select(order_id="target").distinct()
+    sold = lines.filter(lines.line_type == "sale").semi_join(targets, "order_id")
+    sold = sold.group_by("order_id", "item_id").agg(sold=sold.qty.sum())
+    daily = returned.group_by(order_id="target", item_id="item_id", day="day").agg(qty=returned.qty.sum())
+    running = ibis.window(group_by=["order_id", "item_id"], order_by="day", preceding=None, following=0)
+    daily = daily.mutate(back=daily.qty.sum().over(running))
+    back = daily.join(sold, ["order_id", "item_id"])
+    items = back.filter(back.back >= back.sold).group_by("order_id", "item_id").agg(gone=lambda t: t.day.min())
+    whole = sold.left_join(items, ["order_id", "item_id"]).select("order_id", "item_id", "gone")
+    whole = whole.group_by("order_id").agg(kept=whole.gone.isnull().cast("int32").sum(), gone=whole.gone.max())
+    return stored(items, "items_gone"), stored(whole.filter(whole.kept == 0).drop("kept"), "orders_gone")
+
+
+def _orders(tables: Tables, members: Table, gone: Table) -> Table:
+    o = tables["orders"]
+    day = day_number(o.order_time)
+    refused = o.status.isin(["cancelled", "closed"])
+    paid = ibis.coalesce(o.paid_at, ibis.cases((o.status == "paid", o.status_at)))
+    every = o.join(members.select("member_id", "member"), "member_id").select(
+        "order_id",
+        "member",
+        day=day,
+        # Known once it happened, was paid and had been loaded.
+        known=ibis.greatest(
+            day, ibis.coalesce(day_number(o.loaded_at), day), ibis.coalesce(day_number(paid), day)
+        ),
+        refused_on=refused.ifelse(ibis.coalesce(day_number(o.status_at), day), NEVER).cast("int32"),
+        final=~refused,
+        hour=o.order_time.hour().cast("int32"),
+        online=(o.channel != "store").cast("int32"),
+        store=ibis.coalesce(o.store_id, ""),
+    )
+    every = every.filter(every.known < every.refused_on)
+    every = every.left_join(gone, "order_id").drop("order_id_right")
+    every = every.mutate(
+        purchase=_key(every, "order_id"),
+        until=ibis.least(every.refused_on, ibis.coalesce(every.gone, NEVER)).cast("int32"),
+    )
+    return stored(every.drop("gone", "refused_on"), "orders")
+
+
+def _lines(tables: Tables, orders: Table, items: Table) -> Table:
+    sale = tables["order_lines"].filter(lambda t: t.line_type == "sale")
+    kept = sale.join(orders.select("order_id", "purchase", "member", "day"), "order_id").join(items, "item_id")
+    kept = kept.select(
+        "purchase",
+        "member",
+        "day",
+        "item",
+        "category",
+        fen=fen(kept.paid_yuan),
+        qty=kept.qty.cast("int64"),
+    )
+    return stored(kept, "lines")
+
+
+def read_purchases(tables: Tables) -> Purchases:
+    """Every purchase and return of the members who may be looked at; nothing depends on an as_of yet."""
+    members, excluded = _members(tables)
+    items = _items(tables)
+    returned = _returned(tables)
+    items_gone, orders_gone = _gone(tables, returned)
+    orders = _orders(tables, members, orders_gone)
+    lines = _lines(tables, orders, items)
+    named = items_gone.join(orders.select("order_id", "purchase"), "order_id").join(items, "item_id")
+    sold = tables["orders"].select(target="order_id", sold_day=day_number(tables["orders"].order_time))
+    back = returned.left_join(sold, "target").join(members.select("member_id", "member"), "member_id")
+    return Purchases(
+        members=members,
+        items=items,
+        orders=orders,
+        lines=lines,
+        item_gone=stored(named.select("purchase", "item", "gone"), "item_gone"),
+        returns=stored(back.select("member", "day", "sold_day", "fen", "qty"), "returns"),
+        excluded=excluded,
+    )
