@@ -155,9 +155,7 @@ def _orders(tables: Tables, members: Table, gone: Table) -> Table:
         "member",
         day=day,
         # Known once it happened, was paid and had been loaded.
-        known=ibis.greatest(
-            day, ibis.coalesce(day_number(o.loaded_at), day), ibis.coalesce(day_number(paid), day)
-        ),
+        known=ibis.greatest(day, ibis.coalesce(day_number(o.loaded_at), day), ibis.coalesce(day_number(paid), day)),
         refused_on=refused.ifelse(ibis.coalesce(day_number(o.status_at), day), NEVER).cast("int32"),
         final=~refused,
         hour=o.order_time.hour().cast("int32"),

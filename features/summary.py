@@ -30,5 +30,3 @@ def summarise(visits: Table, as_of: date) -> Table:
     sums["season_visits"] = season.cast("int32").sum().cast("int64")
     sums["gap_median"] = visits.gap.median().cast("float64")
     return last.join(visits.group_by("member").agg(**sums), "member")
-
-

@@ -21,7 +21,11 @@ COLUMNS = (
     VectorColumn("gap_median_days", "days", "rhythm", "Median days between visits", "购买间隔中位数"),
     VectorColumn("gap_last_days", "days", "rhythm", "Days between the last two visits", "最近一次购买间隔"),
     VectorColumn(
-        "gap_shrunk_days", "days", "rhythm", "Own mean gap drawn towards the brand's usual gap", "向品牌常见间隔收缩的平均间隔"
+        "gap_shrunk_days",
+        "days",
+        "rhythm",
+        "Own mean gap drawn towards the brand's usual gap",
+        "向品牌常见间隔收缩的平均间隔",
     ),
     VectorColumn("recency_over_gap", "ratio", "rhythm", "Present silence over the shrunk gap", "沉默时长与间隔之比"),
     VectorColumn("visits_30d", "visits", "rhythm", "Visits in the last 30 days", "近30天购买次数"),
