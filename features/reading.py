@@ -42,7 +42,8 @@ _KIND_WORDS = {
 _MOBILE_CELL = r"^(\+?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}$"
 # A mobile number within other text.
 _MOBILE_INSIDE = r"(^|[^0-9A-Za-z])1[3-9]\d{9}([^0-9A-Za-z]|$)"
-INTERNAL = ("_part", "_problem", "_emptied", "_mobile", "_raw")
+# What a spreadsheet makes of a long number.
+SCIENTIFIC = r"^\d(\.\d+)?[eE]\+\d+$"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Staged:
     paths: tuple[Path, ...]
     sources: tuple[SourceFile, ...]
     encodings: tuple[str, ...]
+    given: tuple[str, ...]
     extra: tuple[str, ...]
-    rejected: tuple[tuple[str, int, str], ...]
+    rejected: tuple[tuple[str, int, str, str], ...]
 
     def relation(self) -> str:
         """SQL of the staged rows with `_row`, the number of the row within its part, from 1."""
@@ -78,7 +80,10 @@ def stage(con: duckdb.DuckDBPyConnection, spec: TableSpec, sources: list[SourceF
 
     Raises InputError for a file that can't be read at all or lacks a required column.
     """
-    paths, encodings, extra, rejected = [], [], [], []
+    paths: list[Path] = []
+    encodings: list[str] = []
+    given: list[str] = []
+    rejected: list[tuple[str, int, str, str]] = []
     for source in sources:
         scan, columns, encoding = _scan(con, source, scratch)
         names = [name for name, _ in columns]
@@ -88,7 +93,7 @@ def stage(con: duckdb.DuckDBPyConnection, spec: TableSpec, sources: list[SourceF
                 f"{spec.name}: missing columns {missing} in {source.path.name}; found {names};"
                 " add them or rename the columns they have in your export"
             )
-        extra += [name for name in names if name not in spec.by_name and name not in extra]
+        given += [name for name in names if name not in given]
         target = scratch / f"{spec.name}.{source.part}.staged.parquet"
         con.execute(
             f"COPY ({_staging_sql(spec, source, scan, dict(columns))}) TO {literal(str(target))} (FORMAT parquet)"
@@ -97,7 +102,8 @@ def stage(con: duckdb.DuckDBPyConnection, spec: TableSpec, sources: list[SourceF
             rejected += _rejects(con, source)
         paths.append(target)
         encodings.append(encoding)
-    return Staged(spec, tuple(paths), tuple(sources), tuple(encodings), tuple(extra), tuple(rejected))
+    extra = tuple(name for name in given if name not in spec.by_name)
+    return Staged(spec, tuple(paths), tuple(sources), tuple(encodings), tuple(given), extra, tuple(rejected))
 
 
 def _scan(
@@ -124,14 +130,14 @@ def _scan(
     return scan, [(name, "VARCHAR") for name in names], encoding
 
 
-def _rejects(con: duckdb.DuckDBPyConnection, source: SourceFile) -> list[tuple[str, int, str]]:
+def _rejects(con: duckdb.DuckDBPyConnection, source: SourceFile) -> list[tuple[str, int, str, str]]:
     """Lines that are no row of the file at all (broken quotes, too many or too few cells)."""
     rows = con.execute("SELECT line, csv_line, error_type FROM reject_errors ORDER BY line").fetchall()
     con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-    seen: dict[int, tuple[str, int, str]] = {}
+    seen: dict[int, tuple[str, int, str, str]] = {}
     for line, text, kind in rows:
         reason = str(kind).lower().replace("_", " ")
-        seen.setdefault(int(line), (f"{source.path.name}: {reason}", int(line), str(text)))
+        seen.setdefault(int(line), (source.path.name, int(line), f"line: {reason}", str(text)))
     return list(seen.values())
 
 
@@ -157,6 +163,10 @@ def _staging_sql(spec: TableSpec, source: SourceFile, scan: str, types: dict[str
                 problems.append(
                     f"CASE WHEN {cell} IS NULL THEN CASE WHEN {raw} IS NULL THEN {missing} ELSE {wrong} END END"
                 )
+                if column.is_id:
+                    cut = literal(f"{column.name}: in scientific notation, digits are lost")
+                    test = f"contains(upper({cell}), 'E+') AND regexp_matches({cell}, {literal(SCIENTIFIC)})"
+                    problems.append(f"CASE WHEN {test} THEN {cut} END")
             elif column.kind != "str" and (column.kind != "enum" or column.values):
                 emptied.append(f"CASE WHEN {unread} THEN {name} END")
         else:

@@ -11,7 +11,7 @@ Severity = Literal["note", "warning", "refused"]
 class Finding:
     """One thing found: where, in how many rows, what was expected, what was found and what to do next.
 
-    severity: "note" is for information, "warning" leaves the folder usable, "refused" does not.
+    severity: "note" is for information, "warning" leaves the folder usable, "refused" does not. examples: a few ids.
     """
 
     severity: Severity
@@ -22,6 +22,7 @@ class Finding:
     expected: str
     found: str
     next_step: str
+    examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = f"{self.table}.{self.column}" if self.column else self.table
@@ -31,7 +32,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class TableCount:
-    """Rows of one table: read = kept + quarantined + superseded + refused. quarantined: rows by reason."""
+    """Rows of one table: read = kept + quarantined + superseded + refused.
+
+    quarantined: rows by reason. superseded: replaced by a newer row of the same key. refused: rows of a table that
+    can't be used at all. emptied: optional cells that could not be read and are empty now, by column.
+    """
 
     read: int
     kept: int
@@ -52,6 +57,7 @@ class CheckReport:
     coverage_start: date | None
     coverage_end: date | None
     fingerprint: str
+    encodings: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def refusals(self) -> tuple[Finding, ...]:

@@ -6,6 +6,7 @@ holds no table of its own but exports in sub-directories is a sequence: the last
 
 import codecs
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +33,11 @@ class Manifest:
     coverage_start: date | None = None
     coverage_end: date | None = None
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    given: bool = False
+    export_day: date | None = None
+
+    def told(self, path: Path, export: Path) -> dict[str, Any]:
+        """What the manifest says of a file: rows and sha256, or nothing."""
+        return self.files.get(path.relative_to(export).as_posix(), {})
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,11 @@ class SourceFile:
     path: Path
     part: int
     export: Path
-    timezone: str
+    manifest: Manifest
+
+    @property
+    def timezone(self) -> str:
+        return self.manifest.timezone
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -68,7 +77,7 @@ def read_manifest(folder: Path) -> Manifest:
     if mode not in ("full", "incremental"):
         raise InputError(f"{MANIFEST}: mode expected 'full' or 'incremental', found {mode!r}")
     days: dict[str, date | None] = {}
-    for key in ("coverage_start", "coverage_end"):
+    for key in ("coverage_start", "coverage_end", "exported_at"):
         try:
             days[key] = date.fromisoformat(str(told[key])[:10]) if told.get(key) else None
         except ValueError as fault:
@@ -86,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
         coverage_start=days["coverage_start"],
         coverage_end=days["coverage_end"],
         files=files,
-        given=True,
+        export_day=days["exported_at"],
     )
 
 
@@ -127,8 +136,26 @@ def find_sources(exports: list[tuple[Path, Manifest]]) -> dict[str, list[SourceF
     for export, manifest in exports:
         for table, path in _table_files(export):
             parts = sources.setdefault(table, [])
-            parts.append(SourceFile(table, path, len(parts), export, manifest.timezone))
+            parts.append(SourceFile(table, path, len(parts), export, manifest))
     return sources
+
+
+def check_against_manifest(export: Path, manifest: Manifest) -> Iterator[tuple[str, str, str, str, str]]:
+    """Files that are missing or differ from what the manifest says: (code, table, expected, found, next step)."""
+    for name, told in sorted(manifest.files.items()):
+        path = export / name
+        table = Path(name).parts[0].split(".")[0] if name else name
+        if not path.is_file():
+            yield "missing_file", table, f"{name}, which the manifest lists", "no such file", "copy the export again"
+        elif (wanted := told.get("sha256")) and (found := file_sha256(path)) != str(wanted).lower():
+            step = "copy the export again, or write a new manifest if the file was changed on purpose"
+            yield "checksum", table, f"{name} with sha256 {str(wanted)[:12]}…", f"{found[:12]}…", step
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unknown_files(export: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """A contract folder or frames come in; out come `Tables`: typed, checked and on one engine."""
 
-import hashlib
 import json
 import tempfile
 import weakref
@@ -17,6 +16,7 @@ from features.checks import run_checks
 from features.contract import SCHEMA, SCHEMA_VERSION, Column, TableSpec
 from features.errors import InputError
 from features.progress import Progress, quiet
+from features.sources import file_sha256
 
 __all__ = ["SCHEMA", "Column", "TableSpec", "Tables", "open_tables", "tables_from_frames", "write_tables"]
 
@@ -232,9 +232,3 @@ def write_tables(
     }
     (folder / "manifest.json").write_text(json.dumps(told, ensure_ascii=False, indent=2, default=str) + "\n", "utf-8")
     return folder
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
