@@ -168,8 +168,8 @@ def c_index(days: ArrayLike, observed: NDArray[np.bool_], later: ArrayLike) -> S
         coarse = (rankdata(later, "average") - 0.5) * C_INDEX_CLASSES // len(later)
     else:
         coarse = fine
-    exact = _concordance(time_class, observed, fine)
-    rough = _concordance(time_class, observed, coarse.astype(np.int64))
+    exact = _exact_concordance(time_class, observed, fine)
+    rough = _classed_concordance(time_class, observed, coarse.astype(np.int64))
     offset: list[float] = []
 
     def statistic(weights: Floats) -> Floats:
@@ -183,16 +183,17 @@ def c_index(days: ArrayLike, observed: NDArray[np.bool_], later: ArrayLike) -> S
     return statistic
 
 
-def _concordance(
+def _exact_concordance(
     time_class: NDArray[np.int64], observed: NDArray[np.bool_], score_class: NDArray[np.int64]
 ) -> Statistic:
+    """One pass from the last moment to the first, keeping the mass of those still out by class of score."""
     times = int(time_class.max(initial=0)) + 1
     scores = int(score_class.max(initial=0)) + 1
     by_time = np.argsort(time_class, kind="stable")
     edges = np.searchsorted(time_class[by_time], np.arange(times + 1))
 
     def one(weights: Floats) -> float:
-        waiting = np.zeros(scores)  # mass of members still out, by class of score
+        waiting = np.zeros(scores)
         right = pairs = 0.0
         for k in range(times - 1, -1, -1):
             rows = by_time[edges[k] : edges[k + 1]]
@@ -203,6 +204,28 @@ def _concordance(
                 pairs += weights[back].sum() * waiting.sum()
             np.add.at(waiting, score_class[rows], weights[rows])
         return right / pairs if pairs > 0 else np.nan
+
+    return lambda weights: np.array([one(row) for row in weights])
+
+
+def _classed_concordance(
+    time_class: NDArray[np.int64], observed: NDArray[np.bool_], score_class: NDArray[np.int64]
+) -> Statistic:
+    """The same by a table of moments × classes of score: fast where both are few and draws are many."""
+    times = int(time_class.max(initial=0)) + 1
+    scores = int(score_class.max(initial=0)) + 1
+    cell = time_class * scores + score_class
+    returns = np.zeros(times, dtype=bool)  # a moment is of returns or of ends of follow-up, never of both
+    returns[time_class[observed]] = True
+
+    def one(weights: Floats) -> float:
+        mass = np.bincount(cell, weights, minlength=times * scores).reshape(times, scores)
+        waiting = np.cumsum(mass[::-1], axis=0)[::-1] - mass
+        total = waiting.sum(axis=1)
+        above = total[:, None] - np.cumsum(waiting, axis=1) + waiting / 2
+        events = mass[returns]
+        pairs = float(events.sum(axis=1) @ total[returns])
+        return float((events * above[returns]).sum() / pairs) if pairs > 0 else np.nan
 
     return lambda weights: np.array([one(row) for row in weights])
 

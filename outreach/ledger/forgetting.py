@@ -16,7 +16,6 @@ DELETED = (
     tables.consent,
     tables.opt_out,
     tables.contact_task,
-    tables.chance,
     tables.outcome,
     tables.holdout,
     tables.exposure,
