@@ -1,7 +1,7 @@
 """A visit history in; out: baskets – who bought which item on which day – with the two id maps."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,8 @@ def build_baskets(history: History, before: date | None = None, include_returned
         gone = purchases.item_gone.filter(purchases.item_gone.gone < day)
         kept = kept.anti_join(gone, ["purchase", "item"])
     kept = kept.group_by("member", "day", "item").agg(qty=lambda t: t.qty.sum(), fen=lambda t: t.fen.sum())
-    named = kept.join(purchases.members.select("member", "member_id"), "member")
+    people = history.grown_ups(before or history.coverage_end + timedelta(days=1))
+    named = kept.join(people.select("member", "member_id"), "member")
     named = named.join(purchases.items.select("item", "item_id"), "item")
     frame = named.select("member_id", "item_id", "day", "qty", "fen").to_pyarrow()
     member_codes, member_ids = _coded(frame["member_id"])

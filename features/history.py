@@ -4,8 +4,8 @@ Most members' visits never change after the day they happen: those are walked on
 cancelled or wholly returned look different on different days: their visits are walked again for each as_of.
 """
 
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import ibis
 import numpy as np
@@ -13,8 +13,9 @@ import pandas as pd
 from ibis.expr.types import Table
 
 from features.progress import Progress, quiet
-from features.purchases import NEVER, Purchases, day_of, read_purchases
-from features.stored import stored
+from features.purchases import NEVER, Purchases, day_of, minor, read_purchases
+from features.sides import read_sides
+from features.stored import let_go, stored
 from features.tables import Tables
 from features.visits import visits_of, walk
 
@@ -23,19 +24,19 @@ from features.visits import visits_of, walk
 class History:
     """What members did, ready to be looked at from any as_of day.
 
-    tables: the raw tables it was made of. purchases: their purchases and returns.
+    tables: the raw tables it was made of. purchases: their purchases and returns. sides: events, contacts and so on.
     steady: walked visits of members whose past never changes. changing: the members (key) whose past does.
-    excluded: members left out altogether, by reason (staff, wholesale, deregistered, minor).
+    excluded: members left out, by reason (staff, wholesale, deregistered; minors as of the day after coverage_end).
     """
 
     tables: Tables
     purchases: Purchases
+    sides: dict[str, Table]
     steady: Table
     changing: Table
     excluded: dict[str, int]
     coverage_start: date
     coverage_end: date
-    _ids: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def visits(self) -> Table:
@@ -46,6 +47,7 @@ class History:
         """
         orders = self.purchases.orders
         happened = visits_of(self.purchases, orders.filter(orders.final))
+        happened = happened.semi_join(self.grown_ups(self.coverage_end + timedelta(days=1)), "member")
         gap = happened.day - happened.day.lag().over(ibis.window(group_by="member", order_by="day"))
         named = happened.mutate(gap_days=gap).join(self.purchases.members.select("member", "member_id"), "member")
         return named.select(
@@ -80,13 +82,16 @@ class History:
             frame[column] = pd.to_datetime(frame[column])
         return frame.sort_values([*frame.columns], ignore_index=True)
 
-    def known_visits(self, as_of: date) -> Table:
-        """The walked visits as they were known at as_of, of every member."""
+    def grown_ups(self, as_of: date) -> Table:
+        """The members who may be looked at on a day: everyone inside who is not known to be a minor then."""
+        return self.purchases.members.filter(~minor(self.purchases.members, as_of))
+
+    def changing_visits(self, as_of: date) -> Table:
+        """The walked visits, as known at as_of, of members whose past changes; stored, to be let go by the caller."""
         day = day_of(as_of)
         orders = self.purchases.orders.semi_join(self.changing, "member")
-        changing = walk(visits_of(self.purchases, orders.filter((orders.known < day) & (orders.until >= day))))
-        steady = self.steady.filter(self.steady.known < day)
-        return steady.union(stored(changing.select(*steady.columns), "changing_visits"))
+        known = orders.filter((orders.known < day) & (orders.until >= day))
+        return stored(walk(visits_of(self.purchases, known)).select(*self.steady.columns), "changing_visits")
 
 
 def _date(day: ibis.Value) -> ibis.Value:
@@ -98,15 +103,14 @@ def build_history(tables: Tables, *, progress: Progress = quiet) -> History:
     progress("reading purchases", 0.0)
     purchases = read_purchases(tables)
     progress("walking visits", 0.6)
-    orders = purchases.orders
-    late = (orders.known != orders.day) | (orders.until < NEVER)
-    changing = stored(orders.filter(late).select("member").distinct(), "changing")
-    visits = visits_of(purchases, orders)
-    steady = stored(walk(visits.anti_join(changing, "member")), "steady")
+    steady, changing = _walked(purchases)
+    progress("reading what else is known", 0.9)
+    sides = read_sides(tables, purchases.members)
     progress("history is ready", 1.0)
     return History(
         tables=tables,
         purchases=purchases,
+        sides=sides,
         steady=steady,
         changing=changing,
         excluded=purchases.excluded,
@@ -115,10 +119,31 @@ def build_history(tables: Tables, *, progress: Progress = quiet) -> History:
     )
 
 
+def _walked(purchases: Purchases) -> tuple[Table, Table]:
+    """Walked visits of the members whose past never changes, and the members whose past does.
+
+    A past changes when an order ends (returned whole, cancelled later), when orders of one visit became known on
+    different days, or when a visit became known after a later one. Otherwise what was known at any as_of is the first
+    so many of the member's visits, and each visit keeps the gap it has.
+    """
+    orders = purchases.orders
+    ended = orders.filter(orders.until < NEVER).select("member").distinct()
+    walked = walk(visits_of(purchases, orders).anti_join(ended, "member"))
+    walked = stored(walked.filter(walked.known.notnull()), "walked")
+    out_of_turn = (walked.first_known < walked.known) | (walked.previous_known > walked.known).fill_null(False)
+    late = stored(walked.filter(out_of_turn).select("member").distinct(), "late")
+    changing = stored(ended.union(late), "changing")
+    if not late.count().to_pyarrow().as_py():
+        return walked, changing
+    steady = stored(walked.anti_join(late, "member"), "steady")
+    let_go(walked)
+    return steady, changing
+
+
 def population(history: History, as_of: date) -> np.ndarray:
-    """Ids, sorted, of every member with a kept purchase before as_of."""
+    """Ids, sorted, of every member with a kept purchase before as_of who is not known to be a minor then."""
     day = day_of(as_of)
     orders = history.purchases.orders
     kept = orders.filter((orders.known < day) & (orders.until >= day)).semi_join(history.purchases.lines, "purchase")
-    ids = history.purchases.members.semi_join(kept, "member").select("member_id").to_pyarrow()
+    ids = history.grown_ups(as_of).semi_join(kept, "member").select("member_id").to_pyarrow()
     return np.sort(ids["member_id"].to_numpy(zero_copy_only=False).astype(str))

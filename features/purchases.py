@@ -7,10 +7,10 @@ A fact with `known` k and `until` u is part of what was known at as_of D when k 
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import ibis
-from ibis.expr.types import IntegerColumn, StringColumn, Table, TimestampColumn
+from ibis.expr.types import BooleanColumn, IntegerColumn, StringColumn, Table, TimestampColumn
 
 from features.stored import stored
 from features.tables import Tables
@@ -42,11 +42,11 @@ class Purchases:
 
     members: member (key), member_id, then the member's attributes as in the contract.
     items: item (key), item_id, category (key).
-    orders: purchase (key), member, day, known, until, final (bool: still paid or completed), hour, online, store.
+    orders: purchase (key), member, day, known, until, final (bool: still paid or completed), hour, online, assisted, store.
     lines: purchase, member, day, item, category, fen, qty – sale lines only.
     item_gone: purchase, item, gone – lines wholly returned, and the day that was known.
     returns: member, day (known), sold_day, fen, qty – every returned line that members brought back.
-    excluded: members left out altogether, by reason.
+    excluded: members left out altogether, by reason. first_day, last_day: the days the data cover.
     On DuckDB the keys are whole numbers that mean nothing outside this object; on Spark they are the ids themselves.
     """
 
@@ -57,6 +57,8 @@ class Purchases:
     item_gone: Table
     returns: Table
     excluded: dict[str, int]
+    first_day: date
+    last_day: date
 
 
 def _key(table: Table, column: str) -> ibis.Value:
@@ -64,26 +66,35 @@ def _key(table: Table, column: str) -> ibis.Value:
     return ibis.row_number().cast("int32") if table.get_backend().name == "duckdb" else table[column]
 
 
-def exclusion(members: Table, today: date) -> StringColumn:
-    """Why a member is left out altogether (null: stays in). The first reason of EXCLUSIONS that holds."""
-    years = today.year - members.birth_year
-    birthday_to_come = (years == ADULT_YEARS) & (members.birthday > today.strftime("%m-%d")).fill_null(False)
+def exclusion(members: Table) -> StringColumn:
+    """Why a member is left out on any day (null: stays in). The first reason that holds."""
     return ibis.cases(
         (members.is_staff.fill_null(False), "staff"),
         (members.is_wholesale.fill_null(False), "wholesale"),
         ((members.status == "deregistered").fill_null(False), "deregistered"),
-        (((years < ADULT_YEARS) | birthday_to_come).fill_null(False), "minor"),
         else_=ibis.null("string"),
     )
 
 
+def minor(members: Table, as_of: date) -> BooleanColumn:
+    """Whether a member is known to be a minor on a day: by the year alone where no birthday is given."""
+    years = as_of.year - members.birth_year
+    birthday_to_come = (years == ADULT_YEARS) & (members.birthday > as_of.strftime("%m-%d")).fill_null(False)
+    return ((years < ADULT_YEARS) | birthday_to_come).fill_null(False)
+
+
 def _members(tables: Tables) -> tuple[Table, dict[str, int]]:
-    every = tables["members"].mutate(reason=exclusion(tables["members"], tables.coverage_end))
-    counts = every.filter(every.reason.notnull()).group_by("reason").agg(n=lambda t: t.count()).to_pandas()
-    excluded = dict.fromkeys(EXCLUSIONS, 0) | {str(r): int(n) for r, n in zip(counts.reason, counts.n, strict=True)}
+    every = tables["members"]
+    young = minor(every, tables.coverage_end + timedelta(days=1))
+    every = every.mutate(reason=exclusion(every), young=young)
+    counts = every.group_by("reason", "young").agg(n=lambda t: t.count()).to_pyarrow().to_pylist()
+    excluded = dict.fromkeys(EXCLUSIONS, 0)
+    for row in counts:
+        if reason := row["reason"] or ("minor" if row["young"] else None):
+            excluded[reason] += row["n"]
     buyers = tables["orders"].filter(lambda t: t.member_id.notnull()).select("member_id")
     strangers = buyers.anti_join(tables["members"], "member_id").distinct()
-    inside = every.filter(every.reason.isnull()).drop("reason")
+    inside = every.filter(every.reason.isnull()).drop("reason", "young")
     if strangers.count().to_pyarrow().as_py():
         nulls = {c: ibis.null(t) for c, t in inside.schema().items() if c != "member_id"}
         inside = inside.union(strangers.mutate(**nulls).select(*inside.columns))
@@ -100,8 +111,12 @@ def _items(tables: Tables) -> Table:
     return stored(every.mutate(item=_key(every, "item_id")), "items")
 
 
-def _returned(tables: Tables) -> Table:
-    """Returned lines: target (the order sold), item_id, day (known), qty, fen, order_id (the return's own)."""
+def _returned(tables: Tables) -> tuple[Table, Table]:
+    """Returned lines, and the sale lines of the orders they came from.
+
+    Returned: order_id (the return's own), target (the order sold), item_id, day (known), qty, fen, member_id.
+    Sold: order_id, line, item_id, qty.
+    """
     lines, orders = tables["order_lines"], tables["orders"]
     back = lines.filter(lines.line_type == "return")
     back = back.join(orders, "order_id").select(
@@ -116,33 +131,37 @@ def _returned(tables: Tables) -> Table:
             ibis.coalesce(day_number(back.returned_at), day_number(orders.order_time)),
             ibis.coalesce(day_number(orders.loaded_at), day_number(orders.order_time)),
         ),
+        # A cancelled return is none.
         void=orders.status.isin(["cancelled", "closed"]) & back.orig_order_id.notnull() & orders.status_at.isnull(),
     )
-    back = back.filter(~back.void).drop("void")
-    sold = lines.filter(lines.line_type == "sale").select(
-        target=lines.order_id, line=lines.line_no, sold_item=lines.item_id
-    )
-    named = back.left_join(sold, ["target", "line"])
+    back = stored(back.filter(~back.void).drop("void"), "back")
+    sold = lines.filter(lines.line_type == "sale").semi_join(back.select(order_id="target").distinct(), "order_id")
+    sold = stored(sold.select("order_id", "item_id", "qty", line="line_no"), "sold")
+    named = back.left_join(sold, [back.target == sold.order_id, back.line == sold.line])
     named = named.select(
-        "order_id", "target", "member_id", "day", "qty", "fen", item_id=ibis.coalesce(named.sold_item, named.item_id)
+        back.order_id,
+        back.target,
+        back.member_id,
+        back.day,
+        back.qty,
+        back.fen,
+        item_id=ibis.coalesce(sold.item_id, back.item_id),
     )
-    return stored(named, "returned")
+    return named, sold
 
 
-def _gone(tables: Tables, returned: Table) -> tuple[Table, Table]:
+def _gone(returned: Table, sold: Table) -> tuple[Table, Table]:
     """When an order's item, and a whole order, had come back: (order_id, item_id, gone) and (order_id, gone)."""
-    lines = tables["order_lines"]
-    targets = returned.select(order_id="target").distinct()
-    sold = lines.filter(lines.line_type == "sale").semi_join(targets, "order_id")
     sold = sold.group_by("order_id", "item_id").agg(sold=sold.qty.sum())
     daily = returned.group_by(order_id="target", item_id="item_id", day="day").agg(qty=returned.qty.sum())
     running = ibis.window(group_by=["order_id", "item_id"], order_by="day", preceding=None, following=0)
     daily = daily.mutate(back=daily.qty.sum().over(running))
     back = daily.join(sold, ["order_id", "item_id"])
     items = back.filter(back.back >= back.sold).group_by("order_id", "item_id").agg(gone=lambda t: t.day.min())
+    items = stored(items, "items_gone")
     whole = sold.left_join(items, ["order_id", "item_id"]).select("order_id", "item_id", "gone")
     whole = whole.group_by("order_id").agg(kept=whole.gone.isnull().cast("int32").sum(), gone=whole.gone.max())
-    return stored(items, "items_gone"), stored(whole.filter(whole.kept == 0).drop("kept"), "orders_gone")
+    return items, stored(whole.filter(whole.kept == 0).drop("kept"), "orders_gone")
 
 
 def _orders(tables: Tables, members: Table, gone: Table) -> Table:
@@ -158,8 +177,9 @@ def _orders(tables: Tables, members: Table, gone: Table) -> Table:
         known=ibis.greatest(day, ibis.coalesce(day_number(o.loaded_at), day), ibis.coalesce(day_number(paid), day)),
         refused_on=refused.ifelse(ibis.coalesce(day_number(o.status_at), day), NEVER).cast("int32"),
         final=~refused,
-        hour=o.order_time.hour().cast("int32"),
-        online=(o.channel != "store").cast("int32"),
+        hour=o.order_time.hour().cast("int8"),
+        online=(o.channel != "store").cast("int8"),
+        assisted=o.guide_id.notnull().cast("int8"),
         store=ibis.coalesce(o.store_id, ""),
     )
     every = every.filter(every.known < every.refused_on)
@@ -190,13 +210,17 @@ def read_purchases(tables: Tables) -> Purchases:
     """Every purchase and return of the members who may be looked at; nothing depends on an as_of yet."""
     members, excluded = _members(tables)
     items = _items(tables)
-    returned = _returned(tables)
-    items_gone, orders_gone = _gone(tables, returned)
+    returned, sold_lines = _returned(tables)
+    items_gone, orders_gone = _gone(returned, sold_lines)
     orders = _orders(tables, members, orders_gone)
     lines = _lines(tables, orders, items)
     named = items_gone.join(orders.select("order_id", "purchase"), "order_id").join(items, "item_id")
     sold = tables["orders"].select(target="order_id", sold_day=day_number(tables["orders"].order_time))
-    back = returned.left_join(sold, "target").join(members.select("member_id", "member"), "member_id")
+    back = (
+        returned.left_join(sold, "target")
+        .drop("target_right")
+        .join(members.select("member_id", "member"), "member_id")
+    )
     return Purchases(
         members=members,
         items=items,
@@ -205,4 +229,6 @@ def read_purchases(tables: Tables) -> Purchases:
         item_gone=stored(named.select("purchase", "item", "gone"), "item_gone"),
         returns=stored(back.select("member", "day", "sold_day", "fen", "qty"), "returns"),
         excluded=excluded,
+        first_day=tables.coverage_start,
+        last_day=tables.coverage_end,
     )

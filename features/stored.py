@@ -23,7 +23,7 @@ def let_go(table: Table) -> None:
     """Give back what a stored table held."""
     backend = table.get_backend()
     if backend.name == "duckdb":
-        backend.drop_table(table.get_name(), force=True)
+        backend.raw_sql(f'DROP TABLE "{table.op().name}"')
     else:
-        backend._session.catalog.uncacheTable(table.get_name())
-        backend._session.catalog.dropTempView(table.get_name())
+        backend._session.catalog.uncacheTable(table.op().name)
+        backend._session.catalog.dropTempView(table.op().name)

@@ -11,16 +11,37 @@ from ibis.expr.types import Table
 
 from features.columns import VectorColumn
 from features.errors import InputError
-from features.families import breadth, returns, rhythm, spend
+from features.families import (
+    behaviours,
+    breadth,
+    calendar,
+    channels,
+    coupons,
+    guides,
+    returns,
+    rhythm,
+    spend,
+    tenure,
+    touches,
+    trend,
+)
 from features.history import History
 from features.progress import Progress, quiet
-from features.purchases import day_of
+from features.purchases import day_number, day_of
+from features.stored import let_go
 from features.summary import summarise
 
-FAMILIES = (rhythm, spend, breadth, returns)
-COLUMNS: tuple[VectorColumn, ...] = tuple(c for family in FAMILIES for c in family.COLUMNS)
-# What a member who never bought has by definition; everything else of theirs is null.
-ZERO_WHEN_COLD = ("visits", "visits_30d", "visits_90d", "visits_365d", "spend_total_yuan", "spend_90d_yuan")
+# From a member's visits alone.
+OF_VISITS = (rhythm, spend, breadth, trend, calendar, channels)
+# With something gathered beside the visits.
+BESIDE = (returns, tenure, behaviours, touches, guides, coupons)
+COLUMNS: tuple[VectorColumn, ...] = tuple(c for family in (*OF_VISITS, *BESIDE) for c in family.COLUMNS)
+# What is zero for a member who never bought. Their other columns of visits are null.
+ZERO_WHEN_COLD = (
+    *("visits", "orders", "visits_30d", "visits_60d", "visits_90d", "visits_180d", "visits_365d", "visits_weighted"),
+    *("spend_total_yuan", "spend_30d_yuan", "spend_60d_yuan", "spend_90d_yuan", "spend_180d_yuan", "spend_365d_yuan"),
+    *("items_distinct", "new_items_90d", "new_items_365d", "categories_distinct", "pieces_365d", "stores_distinct"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,18 +70,37 @@ class MemberVectors:
         return out
 
 
-def vector_table(history: History, as_of: date) -> Table:
-    """The vectors of one day as a table: member (key), then the columns; members with a kept purchase only."""
-    visits = history.known_visits(as_of)
-    summary = summarise(visits, as_of)
+def vector_table(history: History, as_of: date, changing: Table, *, cold: bool = False) -> Table:
+    """The vectors of one day as a table: member_id, then the columns. `changing`: history.changing_visits(as_of)."""
+    day = day_of(as_of)
+    visits = history.steady.filter(history.steady.known < day).union(changing)
     usual = visits.agg(usual_gap=visits.gap.median().cast("float64"))
-    back = history.purchases.returns
-    back = back.filter(back.day < day_of(as_of)).group_by("member").agg(returns=lambda r: r.count())
-    summary = summary.cross_join(usual).left_join(back, "member").drop("member_right")
+    summary = summarise(visits, as_of)
+    people = history.grown_ups(as_of)
+    if cold:
+        joined = (day_number(people.registered_at) < day).fill_null(False) | people.member.isin(summary.member)
+        t = _beside(people.filter(joined).select("member", "member_id"), summary)
+    else:
+        t = people.select("member", "member_id").join(summary, "member")
+    t = t.cross_join(usual)
     values: dict[str, ibis.Value] = {}
-    for family in FAMILIES:
-        values |= family.express(summary, as_of)
-    return summary.select("member", **{c.name: values[c.name].cast("float64") for c in COLUMNS})
+    given = []
+    for family in BESIDE:
+        gathered = family.gather(history, as_of)
+        if gathered is None:
+            values |= {c.name: ibis.null("float64") for c in family.COLUMNS}
+        else:
+            t = _beside(t, gathered)
+            given.append(family)
+    for told in (*OF_VISITS, *given):
+        values |= told.express(t, as_of)
+    if cold:
+        values |= {name: ibis.coalesce(values[name].cast("float64"), 0.0) for name in ZERO_WHEN_COLD}
+    return t.select("member_id", **{c.name: values[c.name].cast("float64") for c in COLUMNS})
+
+
+def _beside(t: Table, more: Table) -> Table:
+    return t.left_join(more, "member").drop("member_right")
 
 
 def iter_vectors(
@@ -73,30 +113,25 @@ def iter_vectors(
 ) -> Iterator[MemberVectors]:
     """The vectors of one as_of day after another, for bases too large to hold several at once."""
     days = sorted(set(as_of))
+    if days and days[0] <= history.coverage_start:
+        raise InputError(
+            f"as_of: {days[0]} is not after the first day of the data ({history.coverage_start}); choose a later day"
+        )
     wanted = None if members is None else np.unique(np.asarray(members).astype(str))
     for i, day in enumerate(days):
-        if day <= history.coverage_start:
-            raise InputError(
-                f"as_of: {day} is not after the first day of the data ({history.coverage_start}); choose a later day"
-            )
         progress(f"vectors of {day}", i / len(days))
-        table = vector_table(history, day)
-        base = history.purchases.members
-        if cold:
-            joined = base.registered_at.cast("date") < ibis.date(day.year, day.month, day.day)
-            base = base.filter(joined | base.member.isin(table.member))
-            named = base.select("member", "member_id").left_join(table, "member").drop("member_right", "member")
-            zero = {name: ibis.coalesce(named[name], 0.0) for name in ZERO_WHEN_COLD}
-            named = named.mutate(**zero)
-        else:
-            named = base.select("member", "member_id").join(table, "member").drop("member")
-        frame = named.to_pyarrow().to_pandas()
-        frame["member_id"] = frame["member_id"].astype(str)
+        changing = history.changing_visits(day)
+        table = vector_table(history, day, changing, cold=cold).to_pyarrow()
+        let_go(changing)
+        ids = table["member_id"].to_numpy(zero_copy_only=False).astype(str)
+        order = np.argsort(ids)
         if wanted is not None:
-            frame = frame[frame["member_id"].isin(wanted)]
-        frame = frame.sort_values("member_id", ignore_index=True)
-        frame.insert(1, "as_of", pd.Timestamp(day))
-        yield MemberVectors(frame, COLUMNS)
+            order = order[np.isin(ids[order], wanted)]
+        arrays: dict[str, np.ndarray] = {"member_id": ids[order].astype(object)}
+        arrays["as_of"] = np.full(len(order), np.datetime64(day, "s"))
+        for c in COLUMNS:
+            arrays[c.name] = table[c.name].to_numpy()[order]
+        yield MemberVectors(pd.DataFrame(arrays, copy=False), COLUMNS)
 
 
 def build_vectors(
