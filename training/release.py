@@ -12,6 +12,7 @@ releases/<id>/
     members/vectors.npy      float32 [members, columns] for `why` answers
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
+    stores.json, guides.json rows of the contract
 """
 
 import hashlib
@@ -95,6 +96,14 @@ class Release:
     cards_at: npt.NDArray[np.int64]
     cards: npt.NDArray[np.uint8]
     items: ItemArrays = field(repr=False)
+
+    @cached_property
+    def stores(self) -> tuple[dict[str, Any], ...]:
+        return tuple(json.loads((self.path / "stores.json").read_text(encoding="utf-8")))
+
+    @cached_property
+    def guides(self) -> tuple[dict[str, Any], ...]:
+        return tuple(json.loads((self.path / "guides.json").read_text(encoding="utf-8")))
 
     @property
     def release_id(self) -> str:

@@ -91,22 +91,25 @@ class ConsentBook(LedgerCore):
             ).rowcount
 
     def opt_outs(self) -> pd.DataFrame:
-        """Everything that keeps a member off lists: member_id, kind, since, until.
+        """Who is off lists until further notice: member_id, kind (contact or personalisation), at, cause.
 
-        Kinds are those of the blocks, and the purposes (`personalised_recommendation`, `marketing_wecom`, …) whose newest
-        word is a refusal.
+        Causes are the lasting blocks, and the purposes (`service`, `personalised_recommendation`) whose newest word is
+        a refusal. Blocks that end by themselves (a refusal, a snooze) are outcomes of `contacts`, not opt-outs.
         """
         c = tables.opt_out.c
-        blocks = self.frame(sa.select(c.member_id, c.kind, c.since, c.until).where(c.brand_id == self.brand_id))
-        said = self.consents().drop_duplicates(["member_id", "purpose"], keep="last")
-        refused = said[said["state"] != "granted"]
-        refusals = pd.DataFrame(
-            {"member_id": refused["member_id"], "kind": refused["purpose"], "since": refused["at"]}
+        blocks = self.frame(
+            sa.select(c.member_id, c.since.label("at"), c.kind.label("cause"))
+            .where(c.brand_id == self.brand_id, c.until.is_(None))
+            .order_by(c.member_id, c.kind, c.since)
         )
-        both = [part for part in (blocks, refusals) if len(part)]
-        if not both:
-            return blocks
-        return pd.concat(both, ignore_index=True).sort_values(["member_id", "kind", "since"], ignore_index=True)
+        said = self.consents().drop_duplicates(["member_id", "purpose"], keep="last")
+        wide = said["purpose"].isin(["service", "personalised_recommendation"])
+        refused = said[wide & (said["state"] != "granted")].rename(columns={"purpose": "cause"})
+        parts = [part[["member_id", "at", "cause"]] for part in (blocks, refused) if len(part)]
+        both = pd.concat(parts, ignore_index=True) if parts else blocks
+        impersonal = both["cause"] == "personalised_recommendation"
+        both = both.assign(kind=impersonal.map({True: "personalisation", False: "contact"}))
+        return both.sort_values(["member_id", "cause", "at"], ignore_index=True)
 
     def standing(self, member_id: str, at: dt.datetime) -> Standing:
         """One member's standing at a moment, read afresh on every call: an opt-out works on the next one."""

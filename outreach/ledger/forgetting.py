@@ -16,6 +16,7 @@ DELETED = (
     tables.consent,
     tables.opt_out,
     tables.contact_task,
+    tables.chance,
     tables.outcome,
     tables.holdout,
     tables.exposure,

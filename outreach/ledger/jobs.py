@@ -147,6 +147,20 @@ class JobBook(LedgerCore):
         with self.reading() as connection:
             return {name: orjson.loads(value) for name, value in connection.execute(wanted)}
 
+    def save_report(self, name: str, date: dt.date, body: Mapping[str, Any]) -> None:
+        """Keep a summary of a day under a name (as `contact_experiment`); saving it again replaces it."""
+        row = {"brand_id": self.brand_id, "name": name, "date": date, "body_json": orjson.dumps(dict(body)).decode()}
+        with self.writing("reports") as connection:
+            self.put(connection, tables.report, [row])
+
+    def newest_report(self, name: str) -> tuple[dt.date, dict[str, Any]] | None:
+        """The newest summary of a name with its day, or None."""
+        c = tables.report.c
+        wanted = sa.select(c.date, c.body_json).where(c.brand_id == self.brand_id, c.name == name)
+        with self.reading() as connection:
+            row = connection.execute(wanted.order_by(c.date.desc()).limit(1)).first()
+        return None if row is None else (row.date, orjson.loads(row.body_json))
+
 
 def _job_of(row: Mapping[Any, Any]) -> dict[str, Any]:
     answer = dict(row)

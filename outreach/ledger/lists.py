@@ -17,8 +17,8 @@ from outreach.ledger.core import LedgerCore
 
 # What a task may say about itself beside the columns of its row; whatever it lacks is left out.
 PAYLOAD = (
-    *("components", "evidence", "talking_points", "message", "message_template_id", "suggestions", "channels"),
-    *("last_contact", "contacts_30d", "expires_at", "display_name", "arm", "source"),
+    *("components", "evidence", "text_zh", "text_en", "draft_zh", "draft_en", "suggestions", "allowed_channels"),
+    *("last_contact", "contacts_30d", "expires_at"),
 )
 
 
@@ -213,6 +213,32 @@ class ListBook(LedgerCore):
             .order_by(c.date, c.task_id)
         )
 
+    def save_chances(self, date: dt.date, frame: pd.DataFrame) -> int:
+        """Keep the propensities of a day's eligible members who were not listed: what learning compares with.
+
+        `frame` has member_id, guide_id, propensity; saving a day again replaces it.
+        """
+        c = tables.chance.c
+        columns = [frame[name].tolist() for name in ("member_id", "guide_id", "propensity")]
+        rows = [
+            {"brand_id": self.brand_id, "date": date, "member_id": m, "guide_id": g, "propensity": float(p)}
+            for m, g, p in zip(*columns, strict=True)
+        ]
+        with self.writing() as connection:
+            connection.execute(tables.chance.delete().where(c.brand_id == self.brand_id, c.date == date))
+            if rows:
+                connection.execute(tables.chance.insert(), rows)
+        return len(rows)
+
+    def chances(self, before: dt.date) -> pd.DataFrame:
+        """Propensities of members who were eligible and not listed: date, member_id, guide_id, propensity."""
+        c = tables.chance.c
+        return self.frame(
+            sa.select(c.date, c.member_id, c.guide_id, c.propensity)
+            .where(c.brand_id == self.brand_id, c.date < before)
+            .order_by(c.date, c.member_id)
+        )
+
     def _tasks(self, condition: Any) -> list[dict[str, Any]]:
         c = tables.contact_task.c
         wanted = (
@@ -235,7 +261,7 @@ def _task_row(task: Any, made: Any, date: dt.date, list_id: str) -> dict[str, An
         "member_id": _field(task, "member_id"),
         "date": date,
         "rank": int(_field(task, "rank") or 0),
-        "task_type": _field(task, "task_type"),
+        "task_type": _field(task, "kind"),
         "reason_code": _field(task, "reason_code"),
         "score_yuan": _number(_field(task, "score_yuan")),
         "propensity": _number(_field(task, "propensity")),

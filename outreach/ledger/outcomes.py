@@ -54,6 +54,10 @@ TOUCHES = (
 )
 
 
+# The contract's names of the channels a guide can choose on the page.
+CONTRACT_CHANNELS = {"wecom": "wecom_1v1", "call": "call_human", "sms": "sms", "store": "store_visit"}
+
+
 @dataclass(frozen=True)
 class Noted:
     """The answer to one posted outcome: status is `created`, `known`, `conflict` or `unknown_task`."""
@@ -175,14 +179,17 @@ class OutcomeBook(LedgerCore):
             return {member for (member,) in connection.execute(wanted)}
 
     def contacts(self, before: dt.date) -> pd.DataFrame:
-        """Contacts made through the service before a day, in the contract's words.
+        """What was done through the service before a day, in the contract's words: one row a task with an outcome.
 
-        Columns: contact_id, member_id, guide_id, channel, sent_at, task_id, outcome, outcome_at: one row per task
-        that was touched; the outcome is its newest one.
+        Columns: contact_id, member_id, guide_id, channel, sent_at (first touch; null where nobody was reached or
+        written to), task_id, kind (task type), content_type, outcome and outcome_at (the newest).
         """
-        o = tables.outcome.c
+        o, t = tables.outcome.c, tables.contact_task.c
+        same = sa.and_(t.brand_id == o.brand_id, t.task_id == o.task_id)
+        names = (o.event_id, o.member_id, o.guide_id, o.channel, o.at, o.task_id, o.outcome)
         rows = self.frame(
-            sa.select(o.event_id, o.member_id, o.guide_id, o.channel, o.at, o.task_id, o.outcome)
+            sa.select(*names, t.task_type.label("kind"), t.forced)
+            .join(tables.contact_task, same)
             .where(
                 o.brand_id == self.brand_id,
                 o.at < dt.datetime.combine(before, dt.time()),
@@ -190,13 +197,24 @@ class OutcomeBook(LedgerCore):
             )
             .order_by(o.task_id, o.at, o.event_id)
         )
-        touched = rows[rows["outcome"].isin(TOUCHES)]
-        first = touched.drop_duplicates("task_id").rename(columns={"event_id": "contact_id", "at": "sent_at"})
-        newest = rows.drop_duplicates("task_id", keep="last")[["task_id", "outcome", "at"]]
-        newest = newest.rename(columns={"at": "outcome_at"})
-        columns = ["contact_id", "member_id", "guide_id", "channel", "sent_at", "task_id", "outcome", "outcome_at"]
-        joined = first.drop(columns="outcome").merge(newest, on="task_id")[columns]
-        return joined.sort_values(["sent_at", "contact_id"], ignore_index=True)
+        rows["at"] = pd.to_datetime(rows["at"])
+        touched = rows[rows["outcome"].isin(TOUCHES)].drop_duplicates("task_id").set_index("task_id")
+        newest = rows.drop_duplicates("task_id", keep="last").set_index("task_id")
+        first = rows.drop_duplicates("task_id").set_index("task_id")
+        frame = pd.DataFrame(
+            {
+                "contact_id": first["event_id"],
+                "member_id": first["member_id"],
+                "guide_id": first["guide_id"],
+                "channel": touched["channel"].reindex(first.index).fillna(first["channel"]).map(_contract_channel),
+                "sent_at": touched["at"].reindex(first.index),
+                "kind": first["kind"],
+                "content_type": first["forced"].map({True: "care", False: "marketing"}),
+                "outcome": newest["outcome"],
+                "outcome_at": newest["at"],
+            }
+        )
+        return frame.reset_index().sort_values(["outcome_at", "task_id"], ignore_index=True)
 
     def _state(self, connection: sa.Connection, task_id: str) -> str | None:
         t = tables.contact_task.c
@@ -227,3 +245,7 @@ def body_digest(body: Mapping[str, Any]) -> str:
     """A digest of a posted body that does not depend on the order of its keys or on empty fields."""
     said = {name: value for name, value in body.items() if value is not None}
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _contract_channel(channel: str | None) -> str:
+    return CONTRACT_CHANNELS.get(channel or "wecom", channel or "wecom")

@@ -3,12 +3,25 @@
 Times are brand-local and naive. JSON is kept as text (`*_json`) so that SQLite and PostgreSQL hold the same bytes.
 """
 
+import datetime as dt
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
 # A sequence that is a 64-bit integer on PostgreSQL and SQLite's own row number there.
 Sequence = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class LocalTime(sa.types.TypeDecorator[dt.datetime]):
+    """A brand-local time without zone; an aware time loses its zone, which must be the brand's."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> dt.datetime | None:
+        """What goes to the database."""
+        return None if value is None else value.replace(tzinfo=None)
 
 
 def _id(name: str, **options: bool) -> sa.Column[str]:
@@ -27,7 +40,7 @@ consent = sa.Table(
     _brand(),
     _id("member_id", key=True),
     _id("purpose", key=True),
-    sa.Column("at", sa.DateTime, primary_key=True),
+    sa.Column("at", LocalTime, primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),  # granted, refused, withdrawn
     sa.Column("policy_version", sa.String(64)),
     sa.Column("evidence_ref", sa.String(256)),
@@ -42,8 +55,8 @@ opt_out = sa.Table(
     _id("member_id", key=True),
     _id("kind", key=True),  # do_not_contact, refused, complaint, wrong_person, unfriended, snoozed, not_suitable
     _id("source_id", key=True),  # the outcome's or event's id: undoing it lifts exactly this row
-    sa.Column("since", sa.DateTime, nullable=False),
-    sa.Column("until", sa.DateTime),
+    sa.Column("since", LocalTime, nullable=False),
+    sa.Column("until", LocalTime),
 )
 
 contact_list = sa.Table(
@@ -64,7 +77,7 @@ contact_list = sa.Table(
     sa.Column("excluded_json", sa.Text, nullable=False),
     sa.Column("fallback", sa.String(32)),
     sa.Column("digest", sa.String(128), nullable=False),
-    sa.Column("generated_at", sa.DateTime, nullable=False),
+    sa.Column("generated_at", LocalTime, nullable=False),
     sa.Index("contact_list_by_guide", "brand_id", "guide_id", "date", "version"),
     sa.Index("contact_list_by_date", "brand_id", "date"),
 )
@@ -87,10 +100,20 @@ contact_task = sa.Table(
     sa.Column("forced", sa.Boolean, nullable=False),  # propensity 1, kept out of learning
     sa.Column("payload_json", sa.Text, nullable=False),
     sa.Column("state", sa.String(32), nullable=False),  # pending, replaced, or the last outcome
-    sa.Column("state_at", sa.DateTime),
+    sa.Column("state_at", LocalTime),
     sa.Index("contact_task_by_guide", "brand_id", "guide_id", "date"),
     sa.Index("contact_task_by_member", "brand_id", "member_id", "date"),
     sa.Index("contact_task_by_list", "brand_id", "list_id"),
+)
+
+chance = sa.Table(
+    "chance",
+    metadata,
+    _brand(),
+    sa.Column("date", sa.Date, primary_key=True),
+    _id("member_id", key=True),
+    _id("guide_id"),
+    sa.Column("propensity", sa.Float, nullable=False),
 )
 
 outcome = sa.Table(
@@ -102,12 +125,12 @@ outcome = sa.Table(
     _id("member_id"),
     _id("guide_id"),
     sa.Column("outcome", sa.String(32), nullable=False),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
     sa.Column("channel", sa.String(32)),
     sa.Column("note", sa.String(500)),
     sa.Column("body_digest", sa.String(64), nullable=False),
-    sa.Column("received_at", sa.DateTime, nullable=False),
-    sa.Column("undone_at", sa.DateTime),
+    sa.Column("received_at", LocalTime, nullable=False),
+    sa.Column("undone_at", LocalTime),
     sa.Index("outcome_by_task", "brand_id", "task_id"),
     sa.Index("outcome_by_member", "brand_id", "member_id", "at"),
 )
@@ -127,7 +150,7 @@ exposure = sa.Table(
     metadata,
     _brand(),
     _id("request_id", key=True),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
     _id("member_id"),
     _id("store_id"),
     sa.Column("slate", sa.String(32), nullable=False),
@@ -142,7 +165,7 @@ audit = sa.Table(
     metadata,
     sa.Column("audit_id", Sequence, primary_key=True, autoincrement=True),
     _id("brand_id"),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
     sa.Column("actor", sa.String(160), nullable=False),  # token id, never the token
     sa.Column("role", sa.String(32), nullable=False),
     sa.Column("action", sa.String(160), nullable=False),
@@ -161,7 +184,7 @@ identity = sa.Table(
     _id("id_value", key=True),
     _id("member_id"),
     sa.Column("verified", sa.Boolean, nullable=False),
-    sa.Column("valid_to", sa.DateTime),
+    sa.Column("valid_to", LocalTime),
     sa.Index("identity_by_member", "brand_id", "member_id"),
 )
 
@@ -175,9 +198,9 @@ token = sa.Table(
     _id("subject"),
     _id("store_id"),
     sa.Column("label", sa.String(160)),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-    sa.Column("expires_at", sa.DateTime),
-    sa.Column("revoked_at", sa.DateTime),
+    sa.Column("created_at", LocalTime, nullable=False),
+    sa.Column("expires_at", LocalTime),
+    sa.Column("revoked_at", LocalTime),
 )
 
 job = sa.Table(
@@ -191,9 +214,9 @@ job = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),  # waiting, running, done, failed
     sa.Column("result_json", sa.Text),
     sa.Column("requested_by", sa.String(160)),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-    sa.Column("started_at", sa.DateTime),
-    sa.Column("finished_at", sa.DateTime),
+    sa.Column("created_at", LocalTime, nullable=False),
+    sa.Column("started_at", LocalTime),
+    sa.Column("finished_at", LocalTime),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.UniqueConstraint("brand_id", "kind", "idempotency_key", name="job_once"),
     sa.Index("job_by_state", "brand_id", "state", "created_at"),
@@ -206,7 +229,7 @@ rule = sa.Table(
     _id("name", key=True),
     sa.Column("version", sa.Integer, primary_key=True),
     sa.Column("value_json", sa.Text, nullable=False),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
     sa.Column("actor", sa.String(160), nullable=False),
 )
 
@@ -216,13 +239,13 @@ event = sa.Table(
     _brand(),
     _id("event_id", key=True),
     sa.Column("kind", sa.String(32), nullable=False),  # order, return, view, stock
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
     _id("member_id"),
     _id("item_id"),
     _id("store_id"),
     sa.Column("qty", sa.Float),
     sa.Column("body_digest", sa.String(64), nullable=False),
-    sa.Column("received_at", sa.DateTime, nullable=False),
+    sa.Column("received_at", LocalTime, nullable=False),
     sa.Index("event_by_member", "brand_id", "member_id", "kind", "at"),
 )
 
@@ -233,7 +256,17 @@ stock = sa.Table(
     _id("store_id", key=True),
     _id("item_id", key=True),
     sa.Column("qty", sa.Float, nullable=False),
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
+)
+
+# Summaries that a nightly run computed and the service shows as they are.
+report = sa.Table(
+    "report",
+    metadata,
+    _brand(),
+    _id("name", key=True),
+    sa.Column("date", sa.Date, primary_key=True),
+    sa.Column("body_json", sa.Text, nullable=False),
 )
 
 guide_leave = sa.Table(
@@ -251,7 +284,7 @@ forgotten = sa.Table(
     metadata,
     _brand(),
     sa.Column("member_mark", sa.String(64), primary_key=True),  # keyed hash: keeps the member out of later inputs
-    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("at", LocalTime, nullable=False),
 )
 
 secret = sa.Table(

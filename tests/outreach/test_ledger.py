@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -40,7 +41,9 @@ def a_list(guide: str, members: list[str], *, digest: str = "d1", capacity: int 
                 "reason_code": "DUE",
                 "score_yuan": 12.5,
                 "propensity": 0.25,
-                "talking_points": {"zh": "该回购了", "en": "Due"},
+                "kind": "due_repurchase",
+                "text_zh": "该回购了",
+                "text_en": "Due",
             }
             for rank, member in enumerate(members, 1)
         ],
@@ -114,7 +117,8 @@ def test_outcomes_in_any_order_and_any_number_of_times_leave_the_same_state(ledg
     states = {t["member_id"]: t["state"] for t in ledger.tasks_of_guide("g1", DAY)}
     assert states == {"a": "ordered", "b": "refused", "c": "pending"}
     contacts = ledger.contacts(DAY + dt.timedelta(days=1))
-    assert list(contacts["member_id"]) == ["a", "b"] and list(contacts["outcome"]) == ["ordered", "refused"]
+    assert list(zip(contacts["member_id"], contacts["outcome"], strict=True)) == [("b", "refused"), ("a", "ordered")]
+    assert set(contacts["channel"]) == {"wecom_1v1"} and set(contacts["kind"]) == {"due_repurchase"}
 
 
 def test_the_same_event_id_with_another_body_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
@@ -150,7 +154,7 @@ def test_the_newest_consent_holds_on_the_next_call_and_history_stays(ledger: Led
     ledger.put_consents([said])
     assert not ledger.standing("a", NOW).personalised
     assert not ledger.standings(["a"], NOW)["a"].personalised
-    assert list(ledger.opt_outs()["kind"]) == ["personalised_recommendation"]
+    assert list(ledger.opt_outs()["kind"]) == ["personalisation"]
     ledger.put_consents([said | {"at": NOW + dt.timedelta(hours=1), "state": "granted"}])
     assert ledger.standing("a", NOW).personalised
     assert len(ledger.consents()) == 2 and ledger.opt_outs().empty
@@ -227,6 +231,28 @@ def test_the_holdout_remembers_who_was_in_it_and_when(ledger: Ledger) -> None:
     held = ledger.holdout()
     assert list(held.loc[held["until"].isna(), "member_id"]) == ["a", "c"]
     assert len(held) == 3
+
+
+def test_an_aware_time_is_kept_as_the_brands_local_time(ledger: Ledger) -> None:
+    shanghai = dt.timezone(dt.timedelta(hours=8))
+    clear = ledger.create_token("admin", at=NOW.replace(tzinfo=shanghai), expires_at=NOW.replace(tzinfo=shanghai))
+    assert ledger.tokens()[0]["created_at"] == NOW
+    assert ledger.holder(clear, NOW) is None
+
+
+def test_the_chances_of_those_not_listed_are_kept_by_day(ledger: Ledger) -> None:
+    frame = pd.DataFrame({"member_id": ["a", "b"], "guide_id": ["g1", "g1"], "propensity": [0.25, 0.5]})
+    ledger.save_chances(DAY, frame)
+    ledger.save_chances(DAY, frame.iloc[:1])
+    assert list(ledger.chances(DAY + dt.timedelta(days=1))["member_id"]) == ["a"]
+    assert ledger.chances(DAY).empty
+
+
+def test_the_newest_report_of_a_name_is_the_one_shown(ledger: Ledger) -> None:
+    assert ledger.newest_report("contact_experiment") is None
+    ledger.save_report("contact_experiment", DAY, {"lift": 1})
+    ledger.save_report("contact_experiment", DAY + dt.timedelta(days=1), {"lift": 2})
+    assert ledger.newest_report("contact_experiment") == (DAY + dt.timedelta(days=1), {"lift": 2})
 
 
 def test_leave_covers_its_days_and_ends(ledger: Ledger) -> None:

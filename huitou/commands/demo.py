@@ -1,0 +1,82 @@
+"""`huitou demo`: the whole line on a simulated brand, ending in a page one can open."""
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from features.errors import HuitouError
+from huitou.console import bar, errors, facts, out
+from huitou.options import config_options
+
+# A cold start imports BentoML and LightGBM, and maps the release.
+START_SECONDS = 120
+
+
+@click.command("demo")
+@click.option("--members", default=20_000, show_default=True, help="Members of the simulated brand.")
+@click.option("--serve/--no-serve", default=True, show_default=True, help="Serve the page at the end and stay up.")
+@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+@config_options
+def command(members: int, serve: bool, port: int, config_file: Path | None, home: str | None) -> None:
+    """Simulate a brand, train, promote, release, write today's lists and show a guide's page."""
+    from huitou.config import load_config
+    from huitou.demo import run_demo
+
+    folder = Path(home or load_config(config_file).brand.home)
+    config = load_config(config_file, home=str(folder), input=str(folder / "demo-data"))
+
+    def stage(title: str, work: Callable[[Any], Any]) -> Any:
+        with bar(title) as tell:
+            return work(tell)
+
+    demo = run_demo(config, members, today=date.today(), now=datetime.now().astimezone(), stage=stage)
+    manifest, plan = demo.release.manifest, demo.lists.plan
+    facts(
+        "Demo",
+        {
+            "members": f"{manifest['members']:,} ({manifest['scored']:,} scored as of {manifest['as_of']})",
+            **{
+                f"model for {p.task}": f"{p.outcome}; {p.verdict.reason if p.verdict else ''}"
+                for p in demo.promotions
+            },
+            "lists": f"{len(plan.lists)} guides, {sum(len(one.tasks) for one in plan.lists)} tasks",
+            "seconds": ", ".join(f"{name} {value:.0f}" for name, value in demo.seconds.items()),
+            "written": str(config.home.path.resolve()),
+        },
+    )
+    address = f"http://127.0.0.1:{port}/guide#token={demo.token}"
+    if not serve:
+        out.print("serve it: ", f"huitou serve --home {folder}", sep="")
+        return
+    server = subprocess.Popen([sys.executable, "-m", "huitou", "serve", "--home", str(folder), "--port", str(port)])
+    try:
+        _wait(server, f"http://127.0.0.1:{port}/readyz")
+        out.print(f"\n[bold green]Open the page of guide {demo.guide_id}:[/]")
+        click.echo(address)
+        out.print("Ctrl-C ends it.")
+        server.wait()
+    except KeyboardInterrupt:
+        errors.print("stopping")
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _wait(server: "subprocess.Popen[bytes]", address: str) -> None:
+    for _ in range(START_SECONDS * 2):
+        if server.poll() is not None:
+            raise HuitouError(f"the service ended with code {server.returncode} before it answered")
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise HuitouError(f"{address} did not answer within {START_SECONDS} s")

@@ -1,0 +1,33 @@
+"""`huitou train`: judge and fit every model, register the challengers."""
+
+from pathlib import Path
+
+import click
+
+from huitou.console import bar, out, table
+from huitou.options import config_options
+
+
+@click.command("train")
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@config_options
+def command(folder: Path | None, config_file: Path | None, home: str | None) -> None:
+    """Train on the brand's tables (FOLDER, or the input of huitou.toml) and register the challengers."""
+    from huitou.config import load_config
+    from huitou.pipeline import read_history, tracker_of, train_brand
+
+    config = load_config(config_file, home=home, input=str(folder) if folder else None)
+    with bar("train") as tell:
+        history = read_history(config)
+        training = train_brand(config, history, tell)
+    rows = [
+        (task, found.best_baseline or "–", "passes" if found.passed else "loses", found.reason)
+        for task, found in training.verdicts.items()
+    ]
+    table(
+        f"Trained as of {training.as_of}, horizon {training.horizon_days} days",
+        ["task", "best baseline", "gate", "why"],
+        rows,
+    )
+    out.print(f"runs and models: {tracker_of(config).uri}")
+    out.print("next: huitou promote")

@@ -1,0 +1,129 @@
+"""A release, the tables and the ledger in; out: the contact lists of a day, written to the ledger."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from features.errors import InputError
+from features.progress import Progress, quiet
+from features.tables import Tables
+from huitou.config import Config
+from outreach.inputs import ListInputs
+from outreach.ledger import Ledger
+from outreach.lists import ListPlan, plan_lists
+from training.release import SCORED, Release
+
+# Items that a task shows; the page has room for three.
+SHOWN_ITEMS = 3
+PREDICTION_COLUMNS = ("churn_probability", "recency_days", "visits", "gap_shrunk_days", "spend_mean_yuan")
+
+
+@dataclass(frozen=True)
+class ListsWritten:
+    """What a list job did: the plan, and what the ledger counted."""
+
+    plan: ListPlan
+    counts: dict[str, int]
+
+
+def write_lists(
+    config: Config,
+    tables: Tables,
+    release: Release,
+    ledger: Ledger,
+    day: date,
+    *,
+    now: datetime,
+    progress: Progress = quiet,
+) -> ListsWritten:
+    """Make every guide's list of `day` and save it; saving the same lists again changes nothing.
+
+    Raises InputError where stores, guides or assignments are missing, or where the release knows more than `day` may.
+    """
+    as_of = date.fromisoformat(release.manifest["as_of"])
+    if day < as_of:
+        raise InputError(
+            f"lists: the release {release.release_id} knows what happened before {as_of}, later than {day}; "
+            "choose a later day, or roll back to an older release"
+        )
+    missing = [name for name in ("stores", "guides", "assignments") if tables.get(name) is None]
+    if missing:
+        raise InputError(f"lists: tables {missing} are missing in the input; contact lists need them")
+    settings = dataclasses.replace(config.contact, horizon_days=int(release.manifest["horizon_days"]))
+    inputs = list_inputs(config.brand.id, tables, release, ledger, day)
+    plan = plan_lists(inputs, day, settings, config.training.seed, progress=progress)
+    counts = ledger.save_lists(day, plan.lists, run_id=release.release_id, at=now)
+    ledger.save_chances(day, plan.propensities)
+    return ListsWritten(plan, counts)
+
+
+def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger, day: date) -> ListInputs:
+    """The frames that the policy reads: the brand's tables, the release's predictions, and what the ledger adds."""
+    return ListInputs(
+        brand_id=brand_id,
+        members=tables["members"].to_pandas(),
+        assignments=tables["assignments"].to_pandas(),
+        guides=tables["guides"].to_pandas(),
+        predictions=prediction_frame(release),
+        consents=_both(tables, "consents", ["member_id", "purpose", "state", "at"], ledger.consents()),
+        contacts=_both(
+            tables,
+            "contacts",
+            ["member_id", "sent_at", "channel", "outcome", "outcome_at", "content_type"],
+            ledger.contacts(before=day),
+        ),
+        opt_outs=ledger.opt_outs(),
+        holdout=ledger.holdout(),
+        suggestions=suggestion_frame(release),
+        coupons=_both(tables, "coupons", ["member_id", "valid_to", "status"], None),
+    )
+
+
+def prediction_frame(release: Release) -> pd.DataFrame:
+    """The scored members of a release with the columns that the policy reads."""
+    scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
+    labels = np.array([*release.manifest["labels"]["tier"], None], dtype=object)
+    tier = labels[np.minimum(release.codes["tier"][scored], len(labels) - 1)]
+    frame = pd.DataFrame({name: np.asarray(release.predictions[name][scored], float) for name in PREDICTION_COLUMNS})
+    frame.insert(0, "member_id", _text(release.ids[scored]))
+    return frame.assign(tier=tier)
+
+
+def suggestion_frame(release: Release) -> pd.DataFrame:
+    """member_id, rank, item_id, title, why: the first places of the mixed list of every scored member."""
+    scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
+    codes = np.asarray(release.items.slates["mixed"][scored, :SHOWN_ITEMS])
+    reasons = np.asarray(release.items.reasons["mixed"][scored, :SHOWN_ITEMS])
+    row, place = np.nonzero(codes >= 0)
+    items = np.array([*release.items.item_ids, ""], dtype=object)
+    titles = np.array([*(str(i.get("title") or i["item_id"]) for i in release.items.catalogue), ""], dtype=object)
+    whys = np.array([reason["zh"] for reason in release.manifest["item_reasons"]], dtype=object)
+    chosen = codes[row, place]
+    return pd.DataFrame(
+        {
+            "member_id": _text(release.ids[scored])[row],
+            "rank": place + 1,
+            "item_id": items[chosen],
+            "title": titles[chosen],
+            "why": whys[reasons[row, place]],
+        }
+    )
+
+
+def _text(ids: np.ndarray) -> np.ndarray:
+    return np.char.decode(np.asarray(ids), "utf-8").astype(object)
+
+
+def _both(tables: Tables, name: str, columns: list[str], ledger_rows: pd.DataFrame | None) -> pd.DataFrame:
+    """Rows of a contract table and of the ledger under one another."""
+    table = tables.get(name)
+    frames = [pd.DataFrame({column: pd.Series(dtype=object) for column in columns})]
+    if table is not None:
+        frames.append(table.select(*columns).to_pandas())
+    if ledger_rows is not None and len(ledger_rows):
+        frames.append(ledger_rows)
+    filled = [frame for frame in frames if len(frame)]
+    return pd.concat(filled, ignore_index=True) if filled else frames[0]

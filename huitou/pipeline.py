@@ -1,0 +1,213 @@
+"""The jobs behind the verbs: train, promote, release, lists; each takes the configuration and can be run again."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from training.curve_model import CurveModel
+from training.item_model import REASONS, ItemModel
+from training.value import ValueModel
+
+from features.errors import InputError
+from features.history import History, build_history
+from features.progress import Progress, quiet
+from features.tables import open_tables
+from huitou.config import Config
+from huitou.forgotten import without_forgotten
+from outreach.ledger import Ledger
+from training.cards import member_cards
+from training.promote import GATES, Promotion, promote
+from training.release import Release, open_release
+from training.release_writer import (
+    ReleaseParts,
+    current_release,
+    point_current_at,
+    prune_releases,
+    write_release,
+)
+from training.scoring import ModelSource, score
+from training.tracking import CHAMPION, Registered, Tracker
+from training.train import Training, train
+
+# Places in a precomputed list; a guide sees three, the mini-program asks for ten, rules may take some away.
+LIST_LENGTH = 20
+
+
+def read_history(config: Config, progress: Progress = quiet) -> History:
+    """The brand's checked tables and the visits made of them. Raises InputError where the tables are refused."""
+    tables = open_tables(Path(config.brand.input), progress=progress)
+    return build_history(without_forgotten(tables, ledger_of(config)))
+
+
+def ledger_of(config: Config) -> Ledger:
+    config.home.path.mkdir(parents=True, exist_ok=True)
+    return Ledger(config.ledger_url, brand_id=config.brand.id)
+
+
+def tracker_of(config: Config) -> Tracker:
+    return Tracker(config.home.path, config.tracking)
+
+
+@contextmanager
+def _scratch(config: Config) -> Iterator[Path]:
+    """A folder under home that is gone afterwards."""
+    config.home.path.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".work-", dir=config.home.path))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def train_brand(config: Config, history: History, progress: Progress = quiet) -> Training:
+    """Judge and fit every task, register the challengers."""
+    with _scratch(config) as work:
+        return train(history, tracker_of(config), config.training, work=work, progress=progress)
+
+
+def promote_brand(config: Config, tasks: Sequence[str] | None = None) -> list[Promotion]:
+    """Run the gate of each task."""
+    tracker = tracker_of(config)
+    with _scratch(config) as work:
+        return [promote(tracker, task, work=work) for task in tasks or tuple(GATES)]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The champions' folders and where each came from."""
+
+    folders: dict[str, Path]
+    sources: dict[str, ModelSource]
+    horizon_days: int
+
+
+def champions(config: Config) -> Served:
+    """Resolve the champion aliases once and copy the models under home. Raises InputError where a task has none."""
+    tracker = tracker_of(config)
+    found = {task: tracker.get(task, CHAMPION) for task in GATES}
+    missing = [task for task, model in found.items() if model is None]
+    if missing:
+        raise InputError(f"release: no champion for {missing}; run `huitou train`, then `huitou promote`")
+    folders, sources = {}, {}
+    for task, model in found.items():
+        assert model is not None
+        folder = config.home.models / f"{model.name}-{model.version}"
+        folders[task] = folder if folder.is_dir() else tracker.fetch(model, folder)
+        sources[task] = _source(task, model)
+    curve = found["curve"]
+    assert curve is not None
+    horizon = (
+        curve.tags.get("horizon_days") or json.loads((folders["curve"] / "card.json").read_text())["horizon_days"]
+    )
+    return Served(folders, sources, int(horizon))
+
+
+def _source(task: str, model: Registered) -> ModelSource:
+    return ModelSource(
+        task=task,
+        name=model.tags.get("baseline") or model.name,
+        version=f"{model.name}/{model.version}",
+        run_id=model.run_id,
+        source="fallback" if model.is_fallback else "model",
+        reason=model.tags.get("reason"),
+        trained_as_of=model.tags.get("as_of", ""),
+    )
+
+
+def make_release(config: Config, history: History, *, now: datetime, progress: Progress = quiet) -> Release:
+    """Score every member with the champions and write a release; `current` moves to it at the end."""
+    served = champions(config)
+    as_of = history.coverage_end + timedelta(days=1)
+    curve = CurveModel.load(served.folders["curve"])
+    value = ValueModel.load(served.folders["value"])
+    root = config.home.releases
+    root.mkdir(parents=True, exist_ok=True)
+    before = None
+    if (name := current_release(root)) is not None:
+        before = _tiers(open_release(root / name))
+    predictions = score(
+        history,
+        as_of,
+        served.horizon_days,
+        curve=curve,
+        value=value,
+        tiers_before=before,
+        progress=part_of(progress, 0.0, 0.5),
+    )
+    progress("item lists", 0.5)
+    ids = predictions.frame["member_id"].to_numpy(str)
+    lists = ItemModel.load(served.folders["items"]).at(history, as_of).recommend(ids, n=LIST_LENGTH)
+    progress("cards", 0.7)
+    parts = ReleaseParts(
+        brand_id=config.brand.id,
+        predictions=predictions,
+        cards=member_cards(history, ids.tolist(), as_of),
+        slates={
+            **{name: getattr(lists, name) for name in ("again", "new", "mixed")},
+            **{f"{name}_score": getattr(lists, f"{name}_score") for name in ("again", "new", "mixed")},
+            **{f"{name}_reason": getattr(lists, f"{name}_reason") for name in ("again", "new", "mixed")},
+            "due_days": lists.again_due_days,
+            "similar": lists.similar,
+            "together": lists.together,
+        },
+        catalogue=catalogue(history, lists.item_ids),
+        popular={store: np.asarray(codes).tolist() for store, codes in lists.popular.items()},
+        item_reasons=[{"code": r.code, "zh": r.zh, "en": r.en} for r in REASONS],
+        places=places(history),
+        models=served.folders,
+        sources=served.sources,
+        fingerprint=history.tables.fingerprint,
+    )
+    release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
+    point_current_at(root, release.release_id)
+    prune_releases(root, config.release.keep)
+    return release
+
+
+def catalogue(history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """What pages show of an item, in the order of `item_ids`."""
+    columns = ["item_id", "title", "category_l1", "category_l2", "product_brand", "status", "off_shelf_date"]
+    rows = history.tables["items"].select(*columns).to_pandas().set_index("item_id").reindex(list(item_ids))
+    rows["off_shelf_date"] = rows["off_shelf_date"].astype("string")
+    return _records(rows.reset_index(names="item_id"))
+
+
+def places(history: History) -> dict[str, list[dict[str, Any]]]:
+    """Stores and guides, as rows of the contract."""
+    found = {}
+    for name in ("stores", "guides"):
+        table = history.tables.get(name)
+        rows = pd.DataFrame() if table is None else table.to_pandas()
+        for column in rows.columns:
+            if pd.api.types.is_datetime64_any_dtype(rows[column]):
+                rows[column] = rows[column].dt.strftime("%Y-%m-%d")
+        found[name] = _records(rows)
+    return found
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as mappings, nulls as None."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def _tiers(release: Release) -> pd.DataFrame:
+    labels = np.array([*release.manifest["labels"]["tier"], None], dtype=object)
+    codes = np.minimum(release.codes["tier"], len(labels) - 1)
+    rows = pd.DataFrame({"member_id": np.char.decode(release.ids, "utf-8"), "tier": labels[codes]})
+    return rows.dropna()
+
+
+def part_of(progress: Progress, start: float, share: float) -> Progress:
+    """Progress of one part of a longer job: its 0..1 becomes start..start+share."""
+    return lambda message, fraction: progress(message, start + share * fraction)

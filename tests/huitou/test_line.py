@@ -1,0 +1,121 @@
+"""The whole line as a user runs it: demo, then the verbs one by one on what it left."""
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.release import SCORED, BrokenRelease, Release, open_release
+
+Huitou = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def release(finished_demo: Path) -> Release:
+    return open_release(finished_demo / "releases/current")
+
+
+def tasks_of(home: Path) -> list[tuple[str, str, str]]:
+    with sqlite3.connect(home / "ledger.db") as db:
+        rows = db.execute(
+            "select task_id, member_id, guide_id from contact_task where state != 'replaced'"
+        ).fetchall()
+    return sorted(rows)
+
+
+def test_the_demo_ends_with_a_release_and_lists(finished_demo: Path, release: Release) -> None:
+    release.verify()
+    assert release.manifest["scored"] > 0
+    assert {m["source"] for m in release.manifest["models"].values()} <= {"model", "fallback"}
+    tasks = tasks_of(finished_demo)
+    assert tasks and len({member for _, member, _ in tasks}) == len(tasks)
+
+
+def test_every_scored_member_has_a_curve_that_falls_from_one(release: Release) -> None:
+    scored = np.asarray(release.kind) == SCORED
+    curves = np.asarray(release.curves)[scored]
+    assert np.allclose(curves[:, 0], 1.0)
+    assert (np.diff(curves, axis=1) <= 1e-6).all()
+    assert np.isnan(np.asarray(release.curves)[~scored]).all()
+
+
+def test_churn_probability_is_the_curve_at_the_horizon(release: Release) -> None:
+    rows = np.flatnonzero(np.asarray(release.kind) == SCORED)[:200]
+    read = release.survival_at(rows, release.manifest["horizon_days"])
+    assert np.allclose(read, np.asarray(release.predictions["churn_probability"])[rows], atol=1e-4)
+
+
+def test_a_member_is_found_by_id_and_a_stranger_is_not(release: Release) -> None:
+    for row in (0, len(release.ids) // 2, len(release.ids) - 1):
+        assert release.index(release.ids[row].decode()) == row
+    assert release.index("nobody") is None
+    assert release.index("x" * 500) is None
+
+
+def test_a_card_shows_the_newest_visits_of_its_member(release: Release) -> None:
+    row = int(np.flatnonzero(np.asarray(release.kind) == SCORED)[0])
+    card = release.card(row)
+    days = [visit["day"] for visit in card["last_visits"]]
+    assert days and days == sorted(days, reverse=True)
+    assert max(days) < release.manifest["as_of"]
+
+
+def test_no_pickle_and_no_clear_phone_is_in_a_release(release: Release) -> None:
+    for path in release.path.rglob("*"):
+        assert path.suffix not in {".pkl", ".pickle", ".joblib"}, path
+
+
+def test_a_changed_file_breaks_a_release(own_home: Path) -> None:
+    folder = (own_home / "releases/current").resolve()
+    (folder / "members/kind.npy").write_bytes(b"not an array")
+    with pytest.raises(BrokenRelease, match=r"kind\.npy"):
+        open_release(folder)
+
+
+def test_running_the_night_again_changes_nothing(own_home: Path, huitou: Huitou) -> None:
+    before = (tasks_of(own_home), (own_home / "releases/current").readlink())
+    for _ in range(2):
+        run = huitou("nightly", str(own_home / "demo-data"), "--home", str(own_home))
+        assert run.returncode == 0, run.stdout + run.stderr
+    assert (tasks_of(own_home), (own_home / "releases/current").readlink()) == before
+    assert not list((own_home / "releases").glob("*.tmp"))
+
+
+def test_a_roll_back_without_an_earlier_release_says_so(own_home: Path, huitou: Huitou) -> None:
+    run = huitou("rollback", "--home", str(own_home))
+    assert run.returncode == 2 and "no release before" in run.stderr
+
+
+def test_roll_back_and_forth_between_two_releases(own_home: Path, huitou: Huitou) -> None:
+    releases = own_home / "releases"
+    newest = (releases / "current").readlink().name
+    older = releases / "20200101-older"
+    (releases / newest).rename(releases / "moving")
+    (releases / "moving").rename(older)
+    manifest = json.loads((older / "manifest.json").read_text())
+    manifest |= {"release_id": older.name, "created_at": "2020-01-01T00:00:00+08:00"}
+    (older / "manifest.json").write_text(json.dumps(manifest))
+    run = huitou("release", str(own_home / "demo-data"), "--home", str(own_home))
+    assert run.returncode == 0, run.stderr
+    assert (releases / "current").readlink().name == newest
+    assert huitou("rollback", "--home", str(own_home)).returncode == 0
+    assert (releases / "current").readlink().name == older.name
+    listed = huitou("releases", "--home", str(own_home)).stdout
+    assert older.name in listed and newest in listed
+    assert huitou("rollback", newest, "--home", str(own_home)).returncode == 0
+    assert (releases / "current").readlink().name == newest
+
+
+def test_lists_for_a_day_before_the_release_are_refused(own_home: Path, huitou: Huitou) -> None:
+    run = huitou("lists", str(own_home / "demo-data"), "--home", str(own_home), "--date", "2020-01-01")
+    assert run.returncode == 2 and "later day" in run.stderr
+
+
+def test_the_schedule_names_both_jobs(huitou: Huitou) -> None:
+    text = huitou("schedule", "--at", "03:15").stdout
+    assert "15 3 * * *" in text and "nightly" in text and "promote" in text and "OnCalendar=*-*-* 03:15:00" in text
+    assert huitou("schedule", "--at", "25:00").returncode == 2
