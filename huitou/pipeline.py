@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from training.curve_model import CurveModel
-from training.item_model import REASONS, ItemModel
-from training.value import ValueModel
 
 from features.errors import InputError
 from features.history import History, build_history
@@ -24,6 +21,8 @@ from huitou.config import Config
 from huitou.forgotten import without_forgotten
 from outreach.ledger import Ledger
 from training.cards import member_cards
+from training.curve_model import CurveModel
+from training.item_model import REASONS, ItemModel
 from training.promote import GATES, Promotion, promote
 from training.release import Release, open_release
 from training.release_writer import (
@@ -36,6 +35,7 @@ from training.release_writer import (
 from training.scoring import ModelSource, score
 from training.tracking import CHAMPION, Registered, Tracker
 from training.train import Training, train
+from training.value import ValueModel
 
 # Places in a precomputed list; a guide sees three, the mini-program asks for ten, rules may take some away.
 LIST_LENGTH = 20
