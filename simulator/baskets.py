@@ -39,18 +39,23 @@ def fill_baskets(
     catalogue: Catalogue,
     visits: Visits,
     festival: np.ndarray,
+    month: np.ndarray,
     rng: np.random.Generator,
 ) -> Lines:
     """Staples that are due, then further items: own repertoire, what goes with the basket, or something new.
 
-    `festival[v]` says whether visit v falls into a festival (promotion prices for everybody).
+    `festival[v]` says whether visit v falls into a festival (promotion prices for everybody), `month[v]` its month, 0..11.
     """
     shape = preset.baskets
-    cdf = np.cumsum(taste_shares(preset, rng), axis=1)
+    taste = taste_shares(preset, rng)[None, :, :] * _category_seasons(preset)[:, None, :]
+    cdf = np.cumsum(taste / taste.sum(axis=2, keepdims=True), axis=2)  # [month, taste group, category]
 
-    def category_for(member: np.ndarray) -> np.ndarray:
-        u = rng.random(len(member))
-        return np.minimum((u[:, None] > cdf[people.taste[member]]).sum(axis=1), cdf.shape[1] - 1)
+    def category_for(member: np.ndarray, when: np.ndarray) -> np.ndarray:
+        group, u = people.taste[member], rng.random(len(member))
+        chosen = np.zeros(len(member), dtype=np.int64)
+        for c in range(cdf.shape[2] - 1):
+            chosen += u > cdf[when, group, c]
+        return chosen
 
     def explore(member: np.ndarray, category: np.ndarray) -> np.ndarray:
         item = catalogue.draw(category, rng.random(len(member)))
@@ -58,12 +63,13 @@ def fill_baskets(
         return np.where(own_line, catalogue.by_line[category, people.line[member]], item)
 
     everyone = np.arange(len(people))
+    any_month = rng.integers(0, 12, len(people))
     slots = people.staples.shape[1]
     staple_item = np.stack(
         [np.where(people.staples[:, j] >= 0, explore(everyone, np.maximum(people.staples[:, j], 0)), -1)
          for j in range(slots)], axis=1,
     )  # fmt: skip
-    handful = np.stack([explore(everyone, category_for(everyone)) for _ in range(REPERTOIRE)], axis=1)
+    handful = np.stack([explore(everyone, category_for(everyone, any_month)) for _ in range(REPERTOIRE)], axis=1)
 
     v, j = np.nonzero(visits.staple_qty)
     staple_visit, staple_code = v, staple_item[visits.member[v], j]
@@ -75,7 +81,7 @@ def fill_baskets(
     visit = np.repeat(np.arange(len(visits.member)), extra)
     member = visits.member[visit]
     kind = rng.random(len(visit))
-    item = explore(member, category_for(member))
+    item = explore(member, category_for(member, month[visit]))
     own = kind < shape.repertoire
     pick = np.minimum(rng.geometric(0.38, len(visit)) - 1, REPERTOIRE - 1)
     item = np.where(own, handful[member, pick], item)
@@ -101,6 +107,8 @@ def fill_baskets(
     visit = np.concatenate([staple_visit, visit])
     item = np.concatenate([staple_code, item])
     qty = np.concatenate([staple_count, 1 + (rng.random(len(visit) - len(staple_visit)) < 0.08)])
+    first_size, sizes = catalogue.size_codes[item].T
+    item = np.where(sizes > 1, first_size + (people.size[visits.member[visit]] * sizes).astype(np.int64), item)
     day = visits.day[visit]
     sold = (day >= catalogue.first_day[item]) & (day < catalogue.last_day[item])
     item = np.where(sold, item, catalogue.evergreen[catalogue.category[item]])
@@ -111,6 +119,11 @@ def fill_baskets(
     off = np.where(festival[visit], shape.festival_discount, shape.discount)
     listed = np.round(catalogue.price_yuan[item] * qty, 2)
     return Lines(visit, item, qty, listed, np.round(listed * (1.0 - off), 2))
+
+
+def _category_seasons(preset: Preset) -> np.ndarray:
+    """Each category's multiplier by month, float64[12, categories]."""
+    return np.array([category.months or (1.0,) * 12 for category in preset.categories], dtype=float).T
 
 
 def _companions(preset: Preset) -> np.ndarray:

@@ -14,7 +14,8 @@ class Catalogue:
 
     price_yuan is the list price; first_day and last_day are days of the simulated span on which the item is sold;
     `starts` holds the first code of each category (length categories + 1); `by_line[category, series]` is a code;
-    `popularity` is the running share inside the item's category, ready for a search by category + u.
+    `popularity` is the running share inside the item's category, ready for a search by category + u; `size_codes[item]`
+    holds the item's first size and how many sizes it comes in (1 where members don't keep to a size).
     """
 
     ids: np.ndarray
@@ -30,6 +31,7 @@ class Catalogue:
     by_line: np.ndarray
     popularity: np.ndarray
     evergreen: np.ndarray
+    size_codes: np.ndarray
 
     def draw(self, category: np.ndarray, u: np.ndarray) -> np.ndarray:
         """One item code for each category, popular items more often; u is uniform on [0, 1)."""
@@ -47,8 +49,9 @@ def make_catalogue(preset: Preset, days: int, rng: np.random.Generator) -> Catal
             for n in np.sort(nouns):
                 base = (low + (high - low) * rng.random()) * preset.titles.series_price[s]
                 for k, size in enumerate(category.sizes):
-                    price = round(base * (1 + 0.45 * k) / 10) * 10 - 1.0
-                    rows.append((c, s, int(n), f"{series}{category.nouns[n]} {size}", size, max(price, 9.0)))
+                    markup = 1.0 if category.sized else 1.0 + 0.45 * k
+                    price = _shelf_price(base * markup)
+                    rows.append((c, s, int(n), f"{series}{category.nouns[n]} {size}", size, price))
     code = np.arange(len(rows))
     category_of = np.array([row[0] for row in rows])
     series_of = np.array([row[1] for row in rows])
@@ -85,6 +88,23 @@ def make_catalogue(preset: Preset, days: int, rng: np.random.Generator) -> Catal
         by_line=by_line,
         popularity=popularity,
         evergreen=evergreen,
+        size_codes=_sizes(preset, rows),
+    )
+
+
+def _shelf_price(yuan: float) -> float:
+    """Prices end in 9 from 20 yuan on, in .9 below."""
+    return max(round(yuan / 10) * 10 - 1.0, 19.0) if yuan >= 20 else max(round(yuan) - 0.1, 0.9)
+
+
+def _sizes(preset: Preset, rows: list[tuple[int, int, int, str, str, float]]) -> np.ndarray:
+    sized = np.array([category.sized for category in preset.categories])
+    width = np.array([len(category.sizes) for category in preset.categories])
+    category = np.array([row[0] for row in rows])
+    position = np.array([preset.categories[row[0]].sizes.index(row[4]) for row in rows])
+    code = np.arange(len(rows))
+    return np.stack(
+        [np.where(sized[category], code - position, code), np.where(sized[category], width[category], 1)], axis=1
     )
 
 

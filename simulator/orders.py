@@ -61,11 +61,15 @@ def orders_tables(
     visits: Visits,
     lines: Lines,
     stray: Stray,
+    coupon_of_visit: np.ndarray,
     start: np.datetime64,
     days: int,
     rng: np.random.Generator,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One order a visit, in time order, with its lines; returns are later lines of the same order."""
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """One order a visit, in time order, with its lines; returns are later lines of the same order.
+
+    Returns orders, order lines and the row of each visit's order.
+    """
     n_own, n = len(visits.day), len(visits.day) + len(stray.day)
     member = np.r_[visits.member, np.full(len(stray.day), -1, dtype=np.int64)]
     day = np.r_[visits.day, stray.day]
@@ -110,7 +114,8 @@ def orders_tables(
     guide = np.where(known & ~away, people.guide[someone], store)
     status = np.where(in_store, "completed", "paid").astype(object)
     status[~in_store & (day < days - 12)] = "completed"
-    cancelled = ~in_store & (rng.random(n) < 0.025)
+    with_coupon = np.r_[coupon_of_visit != None, np.zeros(len(stray.day), dtype=bool)][order]  # noqa: E711
+    cancelled = ~in_store & ~with_coupon & (rng.random(n) < 0.025)
     status[cancelled] = "cancelled"
     total_paid = np.round(np.bincount(line_order, weights=paid, minlength=n), 2)
     total_list = np.round(np.bincount(line_order, weights=listed, minlength=n), 2)
@@ -135,6 +140,7 @@ def orders_tables(
             "paid_yuan": total_paid,
             "list_yuan": total_list,
             "discount_yuan": np.round(total_list - total_paid, 2),
+            "coupon_id": np.r_[coupon_of_visit, np.full(len(stray.day), None, dtype=object)][order],
             "order_type": order_type,
         }
     )
@@ -169,7 +175,7 @@ def orders_tables(
     table["orig_order_id"] = or_none(is_return, table["order_id"].to_numpy(dtype=object))
     table["orig_line_no"] = pd.Series(origin, dtype="Int64").where(is_return)
     rank = np.lexsort((table["line_no"].to_numpy(), np.r_[line_order, line_order[back]]))
-    return orders, table.iloc[rank].reset_index(drop=True)
+    return orders, table.iloc[rank].reset_index(drop=True), place[:n_own]
 
 
 def _count_within(group: np.ndarray) -> np.ndarray:

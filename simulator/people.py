@@ -19,7 +19,7 @@ class People:
     registered_day counts from the first day of coverage (negative: before it).
     Hidden: gap_days (personal cycle), leave (chance to leave after a later visit), planner, staples (category codes,
     -1 none), staple_days (their own cycles), basket (further items, mean), taste (group), line (favourite series),
-    affinity (answer to contact, 0..1), spender (price level of what they pick).
+    affinity (answer to contact, 0..1), size (where in the size range, 0..1), screen (uses the mini-program).
     """
 
     ids: np.ndarray
@@ -32,12 +32,13 @@ class People:
     gap_days: np.ndarray
     leave: np.ndarray
     staples: np.ndarray
-    staple_item: np.ndarray
     staple_days: np.ndarray
     basket: np.ndarray
     taste: np.ndarray
     line: np.ndarray
     affinity: np.ndarray
+    size: np.ndarray
+    screen: np.ndarray
     kind: np.ndarray  # "", "staff", "wholesale", "minor", "deregistered"
 
     def __len__(self) -> int:
@@ -117,12 +118,13 @@ def make_people(preset: Preset, members: int, days: int, rng: np.random.Generato
         gap_days=gap,
         leave=np.where(wholesale, 0.01, leave),
         staples=staples,
-        staple_item=np.full((members, slots), -1, dtype=np.int64),
         staple_days=staple_days,
         basket=np.where(wholesale, 12.0, basket),
         taste=rng.integers(0, max(preset.baskets.taste_groups, 1), members),
         line=rng.integers(0, len(preset.titles.series), members),
         affinity=rng.beta(2.0, 2.0, members),
+        size=np.clip(rng.normal(0.5, 0.18, members), 0.0, 0.999),
+        screen=rng.random(members) < preset.behaviours.users,
         kind=kind,
     )
 

@@ -78,10 +78,11 @@ class BasketShape:
 
 @dataclasses.dataclass(frozen=True)
 class Season:
-    """Multipliers of the brand's pace by month, weekday (Monday first) and festival."""
+    """Multipliers of the brand's pace by month, weekday (Monday first) and festival; how planted drift slows it."""
 
     months: tuple[float, ...]
     weekdays: tuple[float, ...]
+    drift_response: float
     festivals: Mapping[str, float]
 
 
@@ -94,6 +95,28 @@ class Touch:
     effect: float
     unfollow: float
     fatigue_beta: float
+    quiet_loss_per_year: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CouponPlan:
+    """Monthly draws of one published template: how many a member gets, its threshold and face, and its use."""
+
+    per_member_year: float
+    threshold_yuan: float
+    face_yuan: float
+    valid_days: int
+    used: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BehaviourPlan:
+    """Who uses the mini-program, how often a visit is preceded by browsing, and how often they browse idly."""
+
+    users: float
+    seen_before_visit: float
+    idle_per_month: float
+    history_days: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +140,8 @@ class Category:
     nouns: tuple[str, ...]
     sizes: tuple[str, ...]
     goes_with: tuple[str, ...]
+    sized: bool = False  # a member keeps to one size
+    months: tuple[float, ...] = ()  # the category's own season, by month; empty: none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +158,8 @@ class Preset:
     season: Season
     channels: Mapping[str, float]
     contacts: Touch
+    coupons: CouponPlan
+    behaviours: BehaviourPlan
     titles: Titles
     categories: tuple[Category, ...]
 
@@ -163,6 +190,8 @@ def _preset(name: str, raw: dict[str, Any]) -> Preset:
         "baskets": BasketShape,
         "season": Season,
         "contacts": Touch,
+        "coupons": CouponPlan,
+        "behaviours": BehaviourPlan,
         "titles": Titles,
     }
     for key, section in sections.items():
@@ -184,7 +213,8 @@ def _preset(name: str, raw: dict[str, Any]) -> Preset:
 
 def _section(kind: type[_Section], raw: dict[str, Any], where: str) -> _Section:
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    missing, unknown = sorted(set(known) - set(raw)), sorted(set(raw) - set(known))
+    needed = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]  # type: ignore[arg-type]
+    missing, unknown = sorted(set(needed) - set(raw)), sorted(set(raw) - set(known))
     if missing or unknown:
         raise InputError(f"{where}: missing keys {missing}, unknown keys {unknown}; known keys: {known}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})

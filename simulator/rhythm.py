@@ -12,8 +12,8 @@ import numpy as np
 from simulator.people import People
 from simulator.preset import Preset
 
-# A staple bought up to this many days before it runs out is bought on the way.
-SLACK_DAYS = 8.0
+# A staple is bought on the way up to this many days, and this share of its cycle, before it runs out.
+SLACK_DAYS, SLACK_SHARE = 8.0, 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +43,13 @@ def walk(
     first_day: int,
     touch_member: np.ndarray,
     touch_day: np.ndarray,
+    slow: np.ndarray,
     rng: np.random.Generator,
 ) -> Walk:
     """Let every buyer walk from their first visit to the end of the span.
 
-    `pace` covers days first_day .. first_day + len(pace) - 1. Touches (sorted by member, day) are the ones that would
-    bring the member in within a week.
+    `pace` covers days first_day .. first_day + len(pace) - 1. Touches are the ones that would bring the member in, on the
+    day given. `slow` is the speed at which staples are used up, by day (1 as a rule).
     """
     needs, clock, drop = preset.needs, preset.clock, preset.dropout
     end = first_day + len(pace)
@@ -63,27 +64,33 @@ def walk(
 
     # touches: one sorted key of member and day, searched each round
     span = float(end - first_day + 400)
-    key = touch_member * span + (touch_day - first_day)
+    key = np.sort(touch_member * span + (touch_day - first_day))
+    touch_member, touch_day = (key // span).astype(np.int64), key % span + first_day
     n = len(people)
     wait = np.where(rng.random(n) < clock.first_same_day, 0.0, rng.exponential(clock.first_later_days, n) + 1)
-    now = people.registered_day + wait
-    active = np.flatnonzero(people.buys & (now < end) & (now >= first_day))
+    now = np.maximum(people.registered_day + wait, first_day + 60.0 * rng.random(n))
+    active = np.flatnonzero(people.buys & (now < end))
     t = now[active]
     slots = people.staples.shape[1]
-    due = np.where(people.staples >= 0, rng.random((n, slots)) * 120.0, np.inf)
+    due = np.where(people.staples >= 0, rng.random((n, slots)) * np.minimum(people.staple_days, 120.0), np.inf)
     due[:, 0] = np.where((people.staples[:, 0] >= 0) & (rng.random(n) < 0.7), 0.0, due[:, 0])
     due += now[:, None]
     left_day = np.full(n, np.inf)
-    away = np.zeros(n, dtype=bool)
     chunks: list[tuple[np.ndarray, ...]] = []
     first, touched = True, np.zeros(len(active), dtype=bool)
     while len(active):
         day = np.floor(t)
         own = due[active]
-        bought = (own <= (day + SLACK_DAYS)[:, None]) & (rng.random(own.shape) < 0.92)
+        slack = np.minimum(SLACK_DAYS, SLACK_SHARE * people.staple_days[active])
+        bought = (own <= day[:, None] + slack) & (rng.random(own.shape) < 0.92)
         qty = np.where(bought, 1 + (rng.random(own.shape) < needs.double_quantity), 0)
         cycle = np.where(bought, people.staple_days[active], 0.0)
-        lasts = cycle * qty * rng.lognormal(0.0, needs.noise, own.shape)
+        lasts = (
+            cycle
+            / slow[(day - first_day).astype(np.int64)][:, None]
+            * qty
+            * rng.lognormal(0.0, needs.noise, own.shape)
+        )
         due[active] = np.where(bought, np.maximum(own, day[:, None]) + lasts, own)
         # a staple long overdue is bought elsewhere: the need starts afresh
         stale = due[active] < (day - 20)[:, None]
@@ -98,20 +105,16 @@ def walk(
         by_need = due[active].min(axis=1)
         ahead = np.where(leaves, t + pause, np.minimum(by_clock, np.maximum(by_need, t + 1)))
         at = np.searchsorted(key, active * span + (day + 1 - first_day))
-        hit = (
-            (at < len(key)) & (touch_member[np.minimum(at, len(key) - 1)] == active)
-            if len(key)
-            else (np.zeros(len(active), dtype=bool))
-        )
         touch = np.full(len(active), np.inf)
         if len(key):
-            touch[hit] = touch_day[at[hit]]
+            nearest = np.minimum(at, len(key) - 1)
+            hit = (at < len(key)) & (touch_member[nearest] == active)
+            touch[hit] = touch_day[nearest[hit]]
         # a member who left answers one touch in three
         touch = np.where(leaves & (rng.random(len(active)) > 0.33), np.inf, touch)
         touched = touch < ahead
         ahead = np.maximum(np.minimum(ahead, touch), day + 1)
         left_day[active] = np.where(leaves, day + 1, np.inf)
-        away[active] = leaves
         keep = ahead < end
         active, t, touched, first = active[keep], ahead[keep], touched[keep], False
     if not chunks:

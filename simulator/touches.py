@@ -59,7 +59,7 @@ def make_touches(preset: Preset, people: People, days: int, rng: np.random.Gener
     lost = np.full(n, np.inf)
     np.minimum.at(lost, member[loses], day[loses].astype(float))
     # some friendships end without a touch
-    quiet_loss = since + rng.exponential(365.0 / 0.10, n)
+    quiet_loss = since + rng.exponential(365.0 / max(plan.quiet_loss_per_year, 1e-9), n)
     lost = np.minimum(lost, np.where(np.isfinite(quiet_loss) & (quiet_loss < days), quiet_loss, np.inf))
     lost = np.where(np.isfinite(lost), np.floor(np.maximum(lost, np.where(np.isfinite(since), since, 0) + 1)), np.inf)
     sent = day <= lost[member]
