@@ -1,0 +1,314 @@
+"""A visit history in; buy-again, new-for-you and mixed lists for any member out, with reasons, due days and rungs.
+
+`fit_item_model` learns once a week; `.at(history, as_of)` looks at tonight's purchases with what was learned.
+What is learned holds no member's rows, so `save` writes none.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import InputError
+from features.progress import Progress, quiet
+from training.items import NONE
+from training.recommend.reasons import (
+    BOUGHT_BEFORE,
+    LEVEL_POPULAR,
+    NO_REASON,
+    POPULAR,
+    REASONS,
+    SIMILAR_MEMBERS,
+    STORE_POPULAR,
+)
+from training.recommend.simple import SIMPLE, Lists, Scorer, TifuSettings, fit_simple, top_lists
+from training.recommend.source import ItemSource, day_number, source_from_history
+from training.recommend.state import ItemState, best_columns, state_on
+
+__all__ = ["REASONS", "RUNGS", "ItemLists", "ItemModel", "fit_item_model", "fit_items"]
+
+SLATES = ("mixed", "again", "new")
+# Where a member's list comes from, best first: own history, then what sells in the store, at the level, in the brand.
+RUNGS = ("own", "store", "level", "brand")
+NEIGHBOURS_SHOWN = 20
+POPULAR_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class ItemLists:
+    """Lists of the members asked for. Codes index `item_ids`; -1 is an empty place.
+
+    again, new, mixed: int32[N, n], best first; `<slate>_score` float32 (a probability of purchase where the card says
+    calibrated, else only an order), `<slate>_reason` uint8 into REASONS, `<slate>_because` int32 the own item a reason
+    speaks of. again_due_days: int16[N, n], days until an item is used up, 0 = due or overdue, -1 = no cycle known.
+    rung: uint8[N] into RUNGS. similar, together: int32[items, k]. popular: best sellers by store id, "" the brand.
+    """
+
+    member_ids: NDArray[Any]
+    item_ids: NDArray[Any]
+    mixed: NDArray[np.int32]
+    again: NDArray[np.int32]
+    new: NDArray[np.int32]
+    mixed_score: NDArray[np.float32]
+    again_score: NDArray[np.float32]
+    new_score: NDArray[np.float32]
+    mixed_reason: NDArray[np.uint8]
+    again_reason: NDArray[np.uint8]
+    new_reason: NDArray[np.uint8]
+    mixed_because: NDArray[np.int32]
+    again_because: NDArray[np.int32]
+    new_because: NDArray[np.int32]
+    again_due_days: NDArray[np.int16]
+    rung: NDArray[np.uint8]
+    similar: NDArray[np.int32]
+    together: NDArray[np.int32]
+    popular: Mapping[str, NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a fit decided: the method behind each slate and its parameters. No member's rows."""
+
+    methods: Mapping[str, str]
+    tifu: TifuSettings
+    horizon_days: int
+    seed: int
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ItemModel:
+    """What was learned, and the purchases it looks at. Without a state (after `load`) call `.at(history, as_of)`."""
+
+    learned: Learned
+    state: ItemState | None = None
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Source (model or fallback), rung, method of each slate, gate figures, counts."""
+        return dict(self.learned.card)
+
+    def at(self, history: Any, as_of: date) -> "ItemModel":
+        """The same learned choices over what is known before `as_of`."""
+        return self.on(source_from_history(history), day_number(as_of))
+
+    def on(self, source: ItemSource, day: int) -> "ItemModel":
+        """The same on a source and a day number."""
+        return replace(self, state=state_on(source, day), _kept={})
+
+    def recommend(self, member_ids: Sequence[str] | NDArray[Any], n: int = 10) -> ItemLists:
+        """Lists of length n; members without history, and unknown ids, get the ladder store → level → brand."""
+        if n < 1:
+            raise InputError(f"recommend: n is {n}, expected at least 1")
+        state = self._state()
+        ids = np.asarray(member_ids, dtype=str)
+        rows = _codes(state, ids)
+        known = np.flatnonzero((rows >= 0) & (state.visits.n_visits[np.maximum(rows, 0)] > 0))
+        parts: dict[str, NDArray[Any]] = {}
+        for slate in SLATES:
+            parts[slate] = np.full((len(ids), n), NONE, np.int32)
+            parts[f"{slate}_score"] = np.zeros((len(ids), n), np.float32)
+            parts[f"{slate}_reason"] = np.full((len(ids), n), NO_REASON, np.uint8)
+            parts[f"{slate}_because"] = np.full((len(ids), n), NONE, np.int32)
+        parts["again_due_days"] = np.full((len(ids), n), -1, np.int16)
+        parts["rung"] = np.full(len(ids), RUNGS.index("own"), np.uint8)
+        if len(known):
+            self._fill_own(state, rows, known, n, parts)
+        self._fill_cold(state, rows, np.setdiff1d(np.arange(len(ids)), known), n, parts)
+        return ItemLists(
+            member_ids=ids,
+            item_ids=state.item_ids,
+            similar=self._keep("similar", lambda: best_columns(state.similar, NEIGHBOURS_SHOWN)),
+            together=self._keep("together", lambda: best_columns(state.together, NEIGHBOURS_SHOWN)),
+            popular=self._popular(),
+            **parts,
+        )
+
+    def _fill_own(
+        self, state: ItemState, rows: NDArray[Any], known: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
+    ) -> None:
+        asked = rows[known]
+        by_method: dict[str, Lists] = {}
+        for slate in SLATES:
+            method = self.learned.methods[slate]
+            if method not in by_method:
+                by_method[method] = top_lists(self._scorer(method), state.visits, asked, n, state.sellable)
+            lists = by_method[method]
+            parts[slate][known] = getattr(lists, slate)
+            parts[f"{slate}_score"][known] = getattr(lists, f"{slate}_score")
+        for slate in SLATES:
+            codes = parts[slate][known]
+            own = _owned(state, asked, codes)
+            reason = np.where(
+                own, BOUGHT_BEFORE, SIMILAR_MEMBERS if self.learned.methods[slate] == "tifu_knn" else POPULAR
+            )
+            parts[f"{slate}_reason"][known] = np.where(codes >= 0, reason, NO_REASON)
+
+    def _fill_cold(
+        self, state: ItemState, rows: NDArray[Any], cold: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
+    ) -> None:
+        """Members without history: one list a store, level or brand, copied to all who share it."""
+        if len(cold) == 0:
+            return
+        stores, levels = self._popular(), self._popular_by_level()
+        seen = np.maximum(rows[cold], 0)
+        store = np.where(rows[cold] >= 0, state.facts.store[seen], -1)
+        level = np.where(rows[cold] >= 0, state.facts.level[seen], "").astype(str)
+        names = list(state.sales.stores)
+        groups: list[tuple[NDArray[Any], NDArray[np.int32], int, int]] = []
+        left = np.ones(len(cold), bool)
+        for code in np.unique(store[store >= 0]):
+            mask = store == code
+            groups.append((mask, stores[names[code]], RUNGS.index("store"), STORE_POPULAR))
+            left &= ~mask
+        for name in np.unique(level[left]):
+            if name in levels:
+                mask = left & (level == name)
+                groups.append((mask, levels[name], RUNGS.index("level"), LEVEL_POPULAR))
+        for mask, *_ in groups:
+            left = left & ~mask
+        groups.append((left, stores[""], RUNGS.index("brand"), POPULAR))
+        for mask, codes, rung, reason in groups:
+            at = cold[mask]
+            width = min(n, len(codes))
+            parts["rung"][at] = rung
+            for slate in ("mixed", "new"):
+                parts[slate][at, :width] = codes[:width]
+                parts[f"{slate}_score"][at, :width] = 1.0 / np.arange(2, width + 2)
+                parts[f"{slate}_reason"][at, :width] = reason
+
+    def _popular(self) -> dict[str, NDArray[np.int32]]:
+        found: dict[str, NDArray[np.int32]] = self._keep("popular", lambda: self._state().popular(POPULAR_SHOWN))
+        return found
+
+    def _popular_by_level(self) -> dict[str, NDArray[np.int32]]:
+        found: dict[str, NDArray[np.int32]] = self._keep(
+            "levels", lambda: self._state().popular_by_level(POPULAR_SHOWN)
+        )
+        return found
+
+    def _scorer(self, method: str) -> Scorer:
+        found: Scorer = self._keep(
+            f"scorer {method}",
+            lambda: fit_simple(method, self._state().visits, tifu=self.learned.tifu, seed=self.learned.seed),
+        )
+        return found
+
+    def _keep(self, name: str, make: Any) -> Any:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def _state(self) -> ItemState:
+        if self.state is None:
+            raise InputError(
+                "recommend: this model was loaded and has no purchases to look at; call .at(history, as_of) first"
+            )
+        return self.state
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned as JSON (and Booster text); no member's rows."""
+        folder.mkdir(parents=True, exist_ok=True)
+        learned = self.learned
+        text = {
+            "methods": dict(learned.methods),
+            "tifu": learned.tifu.as_dict(),
+            "horizon_days": learned.horizon_days,
+            "seed": learned.seed,
+            "card": dict(learned.card),
+        }
+        (folder / "items.json").write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> "ItemModel":
+        """What `save` wrote; call `.at(history, as_of)` before `.recommend`."""
+        path = folder / "items.json"
+        if not path.exists():
+            raise InputError(f"{path}: not found; expected a folder written by ItemModel.save")
+        text = json.loads(path.read_text(encoding="utf-8"))
+        return ItemModel(
+            Learned(
+                methods=text["methods"],
+                tifu=TifuSettings(**text["tifu"]),
+                horizon_days=text["horizon_days"],
+                seed=text["seed"],
+                card=text["card"],
+            )
+        )
+
+
+def fit_item_model(
+    history: Any,
+    as_of: date,
+    *,
+    horizon_days: int | None = None,
+    seed: int = 0,
+    only: str | None = None,
+    progress: Progress = quiet,
+) -> ItemModel:
+    """Learn from everything known before `as_of`; nothing from `as_of` on is looked at.
+
+    horizon_days: the window of the backtest's target, 30 by default. only: install one plain recommender
+    (popularity, own_counts, decayed_counts, cosine, als, bm25, tifu_knn) instead of choosing.
+    """
+    return fit_items(
+        source_from_history(history),
+        day_number(as_of),
+        horizon_days=horizon_days,
+        seed=seed,
+        only=only,
+        progress=progress,
+    )
+
+
+def fit_items(
+    source: ItemSource,
+    day: int,
+    *,
+    horizon_days: int | None = None,
+    seed: int = 0,
+    only: str | None = None,
+    progress: Progress = quiet,
+) -> ItemModel:
+    """`fit_item_model` on a source and a day number."""
+    if only is not None and only not in SIMPLE:
+        raise InputError(f"only: unknown recommender {only!r}; expected one of {', '.join(SIMPLE)}")
+    state = state_on(source, day)
+    method = only or "own_counts"
+    methods = dict.fromkeys(SLATES, method)
+    card = {
+        "source": "fallback",
+        "as_of_day": day,
+        "rung": method,
+        "reason": "asked for" if only else "no ranker was fitted",
+        "methods": methods,
+        "members": int((state.visits.n_visits > 0).sum()),
+        "items": len(state.item_ids),
+        "rows": len(state.visits.member),
+    }
+    learned = Learned(methods, TifuSettings(), horizon_days or 30, seed, card)
+    progress("item model is ready", 1.0)
+    return ItemModel(learned, state)
+
+
+def _codes(state: ItemState, ids: NDArray[Any]) -> NDArray[np.int64]:
+    from training.recommend.source import codes_in
+
+    return codes_in(state.member_ids, ids)
+
+
+def _owned(state: ItemState, rows: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    width = np.int64(len(state.item_ids))
+    have = np.unique(state.visits.member.astype(np.int64) * width + state.visits.item)
+    asked = rows.astype(np.int64)[:, None] * width + codes
+    if len(have) == 0:
+        return np.zeros(codes.shape, bool)
+    at = np.minimum(np.searchsorted(have, asked), len(have) - 1)
+    found: NDArray[np.bool_] = (have[at] == asked) & (codes >= 0)
+    return found

@@ -1,0 +1,137 @@
+"""A source and a day in; everything the recommenders count on that day out: visits, popularity, stores, similar items."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from training.items import NONE, item_similarity, purchase_matrix
+from training.recommend.simple import popularity_fraction
+from training.recommend.source import ItemSource, MemberFacts, StoreSales
+from training.recommend.visits import Purchases, Visits, visits_before
+
+# A basket this many days old counts half in "popular now". Popular lists should follow the season, not the day.
+POPULAR_HALF_LIFE_DAYS = 60.0
+# A store's own sales speak as loudly as the brand's once it has sold this many baskets (times the item's share).
+STORE_PRIOR_BASKETS = 50.0
+# Baskets with more items than this say little about what goes together, and their pairs grow with the square.
+LARGEST_BASKET = 60
+
+
+@dataclass(frozen=True)
+class ItemState:
+    """What is known of purchases and items before a day (`day` in days since 1970-01-01)."""
+
+    day: int
+    member_ids: NDArray[Any]
+    item_ids: NDArray[Any]
+    items: pd.DataFrame
+    bought: Purchases
+    sales: StoreSales
+    facts: MemberFacts
+
+    @cached_property
+    def visits(self) -> Visits:
+        """The purchases with visit numbers and ages."""
+        return visits_before(self.bought, self.day, len(self.member_ids), len(self.item_ids))
+
+    @cached_property
+    def sellable(self) -> NDArray[np.bool_]:
+        """Items that are launched and not yet off the shelf on the day, as far as the brand says."""
+        now = pd.Timestamp(np.datetime64(self.day, "D"))
+        launched = pd.to_datetime(self.items["launch_date"])
+        gone = pd.to_datetime(self.items["off_shelf_date"])
+        good: NDArray[np.bool_] = ~((launched > now) | (gone <= now)).to_numpy(bool)
+        if "is_gift_or_sample" in self.items:
+            good &= ~self.items["is_gift_or_sample"].eq(True).to_numpy(bool)
+        return good
+
+    @cached_property
+    def popular_now(self) -> NDArray[np.float64]:
+        """Decayed baskets with each item, of members and, where stores are known, of anybody; strict order."""
+        fade = 0.5 ** (self.visits.days / POPULAR_HALF_LIFE_DAYS)
+        own = np.bincount(self.visits.item, weights=fade, minlength=len(self.item_ids))
+        return own + 1e-9 * popularity_fraction(self.visits.popularity())
+
+    def popular(self, n: int) -> dict[str, NDArray[np.int32]]:
+        """Codes of the n best sellers of each store, shrunk to the brand's; the brand's own under ""."""
+        brand = np.where(self.sellable, self.popular_now, -np.inf)
+        lists = {"": _best(brand, n)}
+        total = max(self.popular_now.sum(), 1e-9)
+        prior = STORE_PRIOR_BASKETS * self.popular_now / total
+        fade = self.sales.count * 0.5 ** ((self.day - self.sales.day) / POPULAR_HALF_LIFE_DAYS)
+        width = len(self.item_ids)
+        for code, store in enumerate(self.sales.stores):
+            rows = self.sales.store == code
+            score = np.bincount(self.sales.item[rows], weights=fade[rows], minlength=width) + prior
+            lists[store] = _best(np.where(self.sellable, score, -np.inf), n)
+        return lists
+
+    def popular_by_level(self, n: int) -> dict[str, NDArray[np.int32]]:
+        """The same by membership level, for members who have no store."""
+        lists = {}
+        width = len(self.item_ids)
+        total = max(self.popular_now.sum(), 1e-9)
+        fade = 0.5 ** (self.visits.days / POPULAR_HALF_LIFE_DAYS)
+        level = self.facts.level[self.visits.member]
+        for name in sorted({str(x) for x in np.unique(self.facts.level.astype(str))} - {""}):
+            rows = level == name
+            score = np.bincount(self.visits.item[rows], weights=fade[rows], minlength=width)
+            score = score + STORE_PRIOR_BASKETS * self.popular_now / total
+            lists[name] = _best(np.where(self.sellable, score, -np.inf), n)
+        return lists
+
+    @cached_property
+    def similar(self) -> sparse.csr_matrix:
+        """Items that the same members buy: cosine over members × items, 50 neighbours."""
+        return item_similarity(binary(self.visits.matrix()), how="cosine", neighbours=50)
+
+    @cached_property
+    def together(self) -> sparse.csr_matrix:
+        """Items in the same basket: cosine over baskets × items, baskets of up to LARGEST_BASKET items."""
+        visits = self.visits
+        opens = np.r_[True, (visits.member[1:] != visits.member[:-1]) | (visits.visit[1:] != visits.visit[:-1])]
+        basket = np.cumsum(opens[: len(visits.member)]) - 1
+        size = np.bincount(basket) if len(basket) else np.zeros(0, int)
+        rows = size[basket] <= LARGEST_BASKET if len(basket) else np.zeros(0, bool)
+        matrix = purchase_matrix(basket[rows], visits.item[rows], None, (len(size), visits.n_items))
+        return item_similarity(matrix, how="cosine", neighbours=30)
+
+
+def state_on(source: ItemSource, day: int) -> ItemState:
+    """What the source knows before a day."""
+    return ItemState(
+        day,
+        source.member_ids,
+        source.item_ids,
+        source.items,
+        source.purchases(day),
+        source.sales(day),
+        source.facts(day),
+    )
+
+
+def binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same pairs with weight 1."""
+    return sparse.csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def best_columns(matrix: sparse.csr_matrix, k: int) -> NDArray[np.int32]:
+    """The k highest columns of each row, highest first; -1 where a row has fewer."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((matrix.indices, -matrix.data, rows))
+    rows, columns = rows[order], matrix.indices[order]
+    place = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    out = np.full((matrix.shape[0], k), NONE, np.int32)
+    inside = place < k
+    out[rows[inside], place[inside]] = columns[inside]
+    return out
+
+
+def _best(score: NDArray[np.float64], n: int) -> NDArray[np.int32]:
+    order = np.lexsort((np.arange(len(score)), -score))[:n]
+    return order[np.isfinite(score[order])].astype(np.int32)
