@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.progress import Progress, quiet
 from training.item_model import SLATES, ItemModel, fit_items
-from training.metrics import comparison, judge, mean_of
+from training.metrics import DRAWS, comparison, judge, mean_of
 from training.recommend.judge import METRICS, SLICES, coverage, list_values, share_of_top, split_by_owned
 from training.recommend.simple import SIMPLE, TifuSettings, fit_simple, top_lists
 from training.recommend.source import ItemSource, codes_in, day_number, source_from_history
@@ -40,6 +40,7 @@ def judge_items(
     members: Iterable[str] | None = None,
     item_members: int = 0,
     seed: int = 0,
+    draws: int = DRAWS,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """{"mixed", "again", "new"}: model, baselines, paired, slices by history length, per_cutoff.
@@ -64,6 +65,7 @@ def judge_items(
         members=None if members is None else list(members),
         item_members=item_members,
         seed=seed,
+        draws=draws,
         progress=progress,
     )
 
@@ -77,6 +79,7 @@ def judge_source(
     members: Sequence[str] | None = None,
     item_members: int = 0,
     seed: int = 0,
+    draws: int = DRAWS,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """`judge_items` on a source and day numbers; outcomes are read as known at `known_at`."""
@@ -96,7 +99,7 @@ def judge_source(
             )
         )
     progress("intervals of the item lists", 1.0)
-    return {slate: _write(slate, judged, seed) for slate in SLATES}
+    return {slate: _write(slate, judged, seed, draws) for slate in SLATES}
 
 
 def _judge_cutoff(
@@ -156,7 +159,7 @@ def _of_rows(rows: NDArray[Any], bought: tuple[NDArray[Any], NDArray[Any]]) -> t
     return np.searchsorted(rows, bought[0][inside]), bought[1][inside]
 
 
-def _write(slate: str, cutoffs: Sequence[_Cutoff], seed: int) -> dict[str, Any]:
+def _write(slate: str, cutoffs: Sequence[_Cutoff], seed: int, draws: int) -> dict[str, Any]:
     methods = ("model", *SIMPLE)
     members = np.concatenate([c.members for c in cutoffs])
     visits = np.concatenate([c.visits for c in cutoffs])
@@ -169,7 +172,7 @@ def _write(slate: str, cutoffs: Sequence[_Cutoff], seed: int) -> dict[str, Any]:
         if not np.isfinite(values["model"]["recall@10"][mask]).any():
             return None
         statistics = {m: {k: mean_of(v[mask]) for k, v in named.items()} for m, named in values.items()}
-        out = comparison(judge(statistics, members[mask], seed=seed))
+        out = comparison(judge(statistics, members[mask], draws=draws, seed=seed))
         shown = {m: _pooled(cutoffs, slate, m, mask) for m in methods}
         for method, found in ((m, out["model"] if m == "model" else out["baselines"][m]) for m in methods):
             if found is not None:

@@ -215,8 +215,9 @@ def clean_lists(
     if allowed is not None:
         good &= np.isin(ids, allowed)
     # Of equal items in a row the first stays.
-    order = np.argsort(ids, axis=1, kind="stable")
-    ordered = np.take_along_axis(np.where(good, ids, NONE - 1 - np.arange(ids.shape[1])), order, 1)
+    known = np.where(good, ids, NONE - 1 - np.arange(ids.shape[1]))
+    order = np.argsort(known, axis=1, kind="stable")
+    ordered = np.take_along_axis(known, order, 1)
     again = np.zeros_like(good)
     again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     repeat = np.zeros_like(good)

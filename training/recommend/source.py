@@ -200,7 +200,7 @@ def source_from_history(history: Any) -> ItemSource:
         now = pd.Timestamp(_date(day))
         current = (updated_at < now).to_numpy()
         there = (registered_at.isna() | (registered_at < now)).to_numpy()
-        home = aligned["home_store_id"].where(current).fillna(aligned["register_store_id"].where(there))
+        home = _first_text(aligned["home_store_id"].where(current), aligned["register_store_id"].where(there))
         return MemberFacts(
             _store_codes(home, sales(day).stores, len(member_ids)),
             _texts(aligned["level"].where(current), len(member_ids)),
@@ -258,6 +258,11 @@ def _store_codes(column: Any, stores: tuple[str, ...], n: int) -> NDArray[np.int
     if column is None or not stores:
         return np.full(n, -1, np.int32)
     return codes_in(np.array(stores, dtype=str), column.fillna("").astype(str).to_numpy(dtype=str)).astype(np.int32)
+
+
+def _first_text(first: pd.Series, second: pd.Series) -> pd.Series:
+    """The first column where it says something, else the second."""
+    return first.astype("string").combine_first(second.astype("string"))
 
 
 def _texts(column: Any, n: int) -> NDArray[Any]:
