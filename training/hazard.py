@@ -1,0 +1,195 @@
+"""The tree hazard: LightGBM on person-periods, P(purchase in this bin | none before it), from many snapshots.
+
+Recent snapshots are used as far as they were watched: follow-up is cut at a bin's edge, so a censored member
+gives true rows and no invented ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+
+from training.curves import logit, to_hazards
+from training.periods import Bins, person_periods
+from training.views import FloatArray, View, Watched
+
+
+@dataclass(frozen=True)
+class TreeSettings:
+    """How the tree hazard is grown."""
+
+    rows: int = field(default=240_000, metadata={"doc": "most person-periods; above, members are drawn on purpose"})
+    rounds: int = field(default=140, metadata={"doc": "trees"})
+    leaves: int = field(default=15, metadata={"doc": "leaves of a tree"})
+    learning_rate: float = field(default=0.05, metadata={"doc": "step of a tree"})
+    min_leaf_rows: int = field(default=200, metadata={"doc": "fewest person-periods in a leaf"})
+    lambda_l2: float = field(default=5.0, metadata={"doc": "pull of a leaf's value to zero"})
+    feature_fraction: float = field(default=0.5, metadata={"doc": "share of columns a tree may use"})
+    bagging_fraction: float = field(default=0.8, metadata={"doc": "share of rows a tree sees"})
+
+
+@dataclass(frozen=True)
+class TreeHazard:
+    """A grown hazard: `booster` over `names` (columns of the view) followed by the columns of `period_names`."""
+
+    booster: lgb.Booster
+    names: tuple[str, ...]
+    bins: Bins
+    offset: bool
+
+    def hazards(self, view: View, offset: FloatArray | None = None) -> FloatArray:
+        """P(purchase in bin j | none before) for each member: float64[n, bins.count].
+
+        offset: logit hazards [n, bins.count] that the trees correct; needed when they were grown on one.
+        """
+        block = _static_block(view, self.names)
+        width = block.shape[1]
+        table = np.empty((len(view), width + PERIOD_COLUMNS), dtype=np.float32)
+        table[:, :width] = block
+        period = _PeriodColumns(view, self.bins)
+        hazards = np.empty((len(view), self.bins.count))
+        for j in range(self.bins.count):
+            period.write(table[:, width:], j)
+            score = self.booster.predict(table, raw_score=True, num_threads=1)
+            if self.offset and offset is not None:
+                score = score + offset[:, j]
+            hazards[:, j] = 0.5 * (1.0 + np.tanh(0.5 * score))
+        return hazards
+
+
+def grow_hazard(
+    watched: Sequence[Watched],
+    names: Sequence[str],
+    bins: Bins,
+    settings: TreeSettings,
+    *,
+    offsets: Sequence[FloatArray] | None = None,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+    threads: int = 1,
+) -> TreeHazard:
+    """Grow the hazard on all snapshots together.
+
+    watched: snapshots with their follow-up; names: columns of the views to use; bins: the (coarse) bins of the trees.
+    offsets: per snapshot, logit hazards [n, bins.count] to start from. weights: per snapshot, the weight of its rows.
+    """
+    tables, events, starts, row_weights = [], [], [], []
+    for s, snapshot in enumerate(watched):
+        rows = person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)
+        if not len(rows):
+            continue
+        tables.append(_training_table(snapshot.view, names, bins, rows.member, rows.bin))
+        events.append(rows.event)
+        if offsets is not None:
+            starts.append(offsets[s][rows.member, rows.bin])
+        row_weights.append(np.full(len(rows), 1.0 if weights is None else weights[s]))
+    event = np.concatenate(events).astype(np.float64)
+    data = lgb.Dataset(
+        np.concatenate(tables),
+        event,
+        weight=np.concatenate(row_weights),
+        init_score=np.concatenate(starts) if starts else None,
+        free_raw_data=True,
+    )
+    parameters = {
+        "objective": "binary",
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": int(np.clip(settings.min_leaf_rows, 5, max(5, len(event) // 20))),
+        "lambda_l2": settings.lambda_l2,
+        "feature_fraction": settings.feature_fraction,
+        "bagging_fraction": settings.bagging_fraction,
+        "bagging_freq": 1,
+        "max_bin": 127,
+        "boost_from_average": offsets is None,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "seed": seed,
+        "verbose": -1,
+    }
+    booster = lgb.train(parameters, data, settings.rounds)
+    return TreeHazard(booster, tuple(names), bins, offsets is not None)
+
+
+def rows_wanted(watched: Sequence[Watched], bins: Bins) -> int:
+    """How many person-periods these snapshots would give."""
+    return sum(len(person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)) for snapshot in watched)
+
+
+# The columns that change from bin to bin, written beside the vectors of each member:
+# middle of the bin; days since the last visit by then; the same over the member's own mean, median and shrunk gap;
+# the logit hazards of the two buy-till-you-die families in this bin.
+PERIOD_COLUMNS = 7
+
+
+class _PeriodColumns:
+    """Writes the columns of one bin into a table without copying what stays the same."""
+
+    def __init__(self, view: View, bins: Bins) -> None:
+        self.bins = bins
+        self.recency = view.column("recency_days").astype(np.float32)
+        self.gaps = [
+            np.maximum(view.column(name), 0.5).astype(np.float32)
+            for name in ("gap_mean_days", "gap_median_days", "gap_shrunk_days")
+        ]
+        where = np.searchsorted(view.bins.edges, bins.edges)
+        self.families = [
+            logit(to_hazards(view.btyd[family][:, where])).astype(np.float32) if family in view.btyd else None
+            for family in ("bg_nbd", "mbg_nbd")
+        ]
+
+    def write(self, table: npt.NDArray[np.float32], j: int) -> None:
+        elapsed = self.recency + np.float32(self.bins.middle[j])
+        table[:, 0] = self.bins.middle[j]
+        table[:, 1] = elapsed
+        for k, gap in enumerate(self.gaps):
+            table[:, 2 + k] = elapsed / gap
+        for k, family in enumerate(self.families):
+            table[:, 5 + k] = np.nan if family is None else family[:, j]
+
+
+def _static_block(view: View, names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The vectors' columns, then how far each family's curve falls by the horizon and by a third of it."""
+    columns = [view.names.index(name) for name in names]
+    at_horizon = view.bins.at_horizon()
+    third = max(1, at_horizon // 3)
+    extra = [
+        logit(view.btyd[family][:, k]) if family in view.btyd else np.full(len(view), np.nan)
+        for family in ("bg_nbd", "mbg_nbd")
+        for k in (third, at_horizon)
+    ]
+    block = view.values if columns == list(range(len(view.names))) else view.values[:, columns]
+    return np.column_stack([block, np.stack(extra, 1).astype(np.float32)])
+
+
+def _training_table(
+    view: View,
+    names: Sequence[str],
+    bins: Bins,
+    member: npt.NDArray[np.integer],
+    bin_: npt.NDArray[np.integer],
+) -> npt.NDArray[np.float32]:
+    block = _static_block(view, names)
+    table = np.empty((len(member), block.shape[1] + PERIOD_COLUMNS), dtype=np.float32)
+    table[:, : block.shape[1]] = block[member]
+    period = _PeriodColumns(view, bins)
+    full = np.empty((len(view), PERIOD_COLUMNS), dtype=np.float32)
+    for j in range(bins.count):
+        rows = bin_ == j
+        if rows.any():
+            period.write(full, j)
+            table[rows, block.shape[1] :] = full[member[rows]]
+    return table
+
+
+def save_booster(booster: lgb.Booster, path: Path) -> None:
+    """The booster as LightGBM's own text."""
+    path.write_text(booster.model_to_string(), encoding="utf-8")
+
+
+def load_booster(path: Path) -> lgb.Booster:
+    return lgb.Booster(model_str=path.read_text(encoding="utf-8"))
