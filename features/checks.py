@@ -174,7 +174,7 @@ class _Run:
         if name == "members":
             mend = mending.mend_members(self.con, self.manifest.brand_id)
         elif name == "orders" and "members" in self.staged and self.judge:
-            mend = mending.mend_orders(self.con)
+            mend = mending.mend_orders(self.con, "identities" in self.staged)
         elif name == "assignments" and self.judge:
             mend = mending.mend_assignments(self.con)
         self.paths[name] = keeping.write_mended(self.con, staged, self.work, mend, path)

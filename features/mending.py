@@ -51,18 +51,24 @@ def mend_members(con: duckdb.DuckDBPyConnection, brand_id: str) -> Mend:
     return Mend(columns)
 
 
-def mend_orders(con: duckdb.DuckDBPyConnection) -> Mend:
-    """Buyers who are not in members go to the table `unknown_members` (member_id, orders)."""
+def mend_orders(con: duckdb.DuckDBPyConnection, identities: bool) -> Mend:
+    """Buyers who are not in members go to the table `unknown_members` (member_id, orders).
+
+    A number that `identities` knows as another card of a member is no unknown buyer.
+    """
+    known = "SELECT member_id FROM members"
+    if identities:
+        known += " UNION ALL SELECT id_value FROM identities WHERE id_type IN ('card', 'ezr_code')"
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE unknown_members AS
-        SELECT member_id, count(*) AS orders FROM orders ANTI JOIN members USING (member_id)
+        SELECT member_id, count(*) AS orders FROM orders ANTI JOIN ({known}) USING (member_id)
         WHERE member_id IS NOT NULL GROUP BY member_id
         """
     )
     if not con.execute("SELECT count(*) FROM unknown_members").fetchall()[0][0]:
         return Mend({})
-    return Mend({"member_id": "CASE WHEN member_id IN (SELECT member_id FROM members) THEN member_id END"})
+    return Mend({"member_id": f"CASE WHEN member_id IN ({known}) THEN member_id END"})
 
 
 def mend_items(con: duckdb.DuckDBPyConnection) -> Mend:

@@ -1,10 +1,12 @@
 """A contract folder or frames come in; out come `Tables`: typed, checked and on one engine."""
 
 import json
+import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from features.checks import run_checks
+from features.checks import Checked, run_checks
 from features.contract import SCHEMA, SCHEMA_VERSION, Column, TableSpec
 from features.errors import InputError
 from features.progress import Progress, quiet
@@ -37,7 +39,6 @@ class Tables:
     coverage_end: date
     brand_id: str
     fingerprint: str
-    scratch: Any = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> ibis.Table:
         if name not in self.frames:
@@ -118,45 +119,15 @@ def open_tables(
     memory_limit: as DuckDB or Spark write it, for instance "2GB". Raises InputError with everything that made the
     check refuse; `features.checks.check_folder` gives the same as a report.
     """
-    scratch = tempfile.TemporaryDirectory(prefix="huitou-tables-")
-    checked = run_checks(
-        Path(folder), Path(scratch.name), threads=threads, memory_limit=memory_limit, progress=progress
-    )
-    refusals = checked.report.refusals
-    if refusals:
-        raise InputError(f"{folder}: refused. " + " | ".join(str(f) for f in refusals))
-    report = checked.report
-    if report.coverage_start is None or report.coverage_end is None:
-        raise InputError("orders: no kept order, so there is no day of data; expected at least one row")
-    backend = connect(engine, threads, memory_limit)
-    return _opened(
-        backend,
-        checked.paths,
-        report.coverage_start,
-        report.coverage_end,
-        report.brand_id,
-        report.fingerprint,
-        scratch,
-    )
-
-
-def _opened(
-    backend: Any,
-    paths: Mapping[str, Path],
-    start: date,
-    end: date,
-    brand_id: str,
-    fingerprint: str,
-    scratch: tempfile.TemporaryDirectory[str],
-) -> Tables:
-    frames = {}
-    for name, path in paths.items():
-        unique = f"{name}_{fingerprint[:8]}_{Path(scratch.name).name[-8:]}"
-        table = backend.read_parquet(str(path), table_name=unique)
-        frames[name] = table.select(*SCHEMA[name].column_names)
-    tables = Tables(backend, frames, start, end, brand_id, fingerprint, scratch)
-    weakref.finalize(tables, scratch.cleanup)
-    return tables
+    with _scratch() as scratch:
+        checked = run_checks(Path(folder), scratch, threads=threads, memory_limit=memory_limit, progress=progress)
+        report = checked.report
+        if report.refusals:
+            raise InputError(f"{folder}: refused. " + " | ".join(str(f) for f in report.refusals))
+        if report.coverage_start is None or report.coverage_end is None:
+            raise InputError("orders: no kept order, so there is no day of data; expected at least one row")
+        span = report.coverage_start, report.coverage_end
+        return _opened(connect(engine, threads, memory_limit), checked, *span, scratch)
 
 
 def tables_from_frames(
@@ -172,24 +143,43 @@ def tables_from_frames(
     Any subset of the contract's tables will do. A row that would be quarantined raises InputError here, and nothing
     is judged across rows, apart from keys and lines without their order.
     """
-    scratch = tempfile.TemporaryDirectory(prefix="huitou-tables-")
-    folder = Path(scratch.name) / "given"
     manifest = {"brand_id": brand_id, "coverage_start": coverage_start, "coverage_end": coverage_end}
-    write_tables(frames, folder, manifest={k: str(v) for k, v in manifest.items() if v is not None})
-    work = Path(scratch.name) / "work"
-    work.mkdir()
-    checked = run_checks(folder, work, judge=False)
+    with _scratch() as scratch:
+        given = write_tables(
+            frames, scratch / "given", manifest={k: str(v) for k, v in manifest.items() if v is not None}
+        )
+        checked = run_checks(given, scratch, judge=False)
+        report = checked.report
+        wrong = [str(f) for f in report.refusals]
+        for name, count in report.tables.items():
+            wrong += [f"{name}: {rows} rows, {reason}" for reason, rows in count.quarantined.items()]
+        if wrong:
+            raise InputError(" | ".join(wrong))
+        # Frames without an order still make tables; their coverage is the one day nobody asks about.
+        start, end = report.coverage_start or date(1970, 1, 1), report.coverage_end or date(1970, 1, 1)
+        return _opened(connect(engine), checked, start, end, scratch)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that goes away where making tables of it fails, and with the backend that reads it where it doesn't."""
+    path = Path(tempfile.mkdtemp(prefix="huitou-tables-"))
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _opened(backend: Any, checked: Checked, start: date, end: date, scratch: Path) -> Tables:
+    # Every table made of these holds on to its backend, and so keeps the files.
+    weakref.finalize(backend, shutil.rmtree, scratch, ignore_errors=True)
     report = checked.report
-    wrong = [str(f) for f in report.refusals] + [
-        f"{name}: {rows} rows, {reason}"
-        for name, t in report.tables.items()
-        for reason, rows in t.quarantined.items()
-    ]
-    if wrong:
-        raise InputError(" | ".join(wrong))
-    # Frames without an order still make tables; their coverage is the one day nobody asks about.
-    start, end = report.coverage_start or date(1970, 1, 1), report.coverage_end or date(1970, 1, 1)
-    return _opened(connect(engine), checked.paths, start, end, brand_id, report.fingerprint, scratch)
+    frames = {}
+    for name, path in checked.paths.items():
+        table = backend.read_parquet(str(path), table_name=f"{name}_{scratch.name[-8:]}")
+        frames[name] = table.select(*SCHEMA[name].column_names)
+    return Tables(backend, frames, start, end, report.brand_id, report.fingerprint)
 
 
 def write_tables(

@@ -7,8 +7,9 @@ from features.validators import Findings, Scene, share
 
 # Above this share at 00:00:00 the hour means nothing.
 DATE_ONLY = 0.05
-# A day below this share of its weekday's median is a gap; stores with fewer orders a day than the floor have such days.
-GAP_SHARE, GAP_FLOOR = 0.2, 5
+# A day below this share of its weekday's median is a gap. With few orders a day chance makes such days too: an empty
+# day counts from 10 usual orders on (chance: 1 in 20,000), a thin one from 25 on.
+GAP_SHARE, GAP_EMPTY, GAP_THIN = 0.2, 10, 25
 _PLANS = {("coupons", "valid_to"), ("coupons", "valid_from"), ("campaigns", "end_at"), ("campaigns", "start_at")}
 _PLANS |= {("contacts", "planned_at"), ("identities", "valid_to"), ("assignments", "end_at"), ("orders", "loaded_at")}
 
@@ -120,12 +121,12 @@ def coverage_gaps(scene: Scene) -> Findings:
                 SELECT place, weekday, median(n) AS usual FROM filled GROUP BY ALL
             )
             SELECT place, day FROM filled JOIN usual USING (place, weekday)
-            WHERE usual >= {GAP_FLOOR} AND n < {GAP_SHARE} * usual
+            WHERE n < {GAP_SHARE} * usual AND usual >= CASE WHEN n = 0 THEN {GAP_EMPTY} ELSE {GAP_THIN} END
         """
         scene.con.execute(f"CREATE OR REPLACE TEMP TABLE gaps AS {gaps}")
         rows, places = scene.row("SELECT count(*), count(DISTINCT place) FROM gaps")
         if rows:
-            where = "brand-wide" if level == "the whole brand" else f"store-days in {places:,} stores"
+            where = "days" if level == "the whole brand" else f"store-days in {places:,} stores"
             yield Finding(
                 "warning",
                 "coverage_gap" if level == "one store" else "coverage_gap_brand",
@@ -133,7 +134,7 @@ def coverage_gaps(scene: Scene) -> Findings:
                 "order_time",
                 rows,
                 f"orders of {level} each day, at least a fifth of the weekday's median",
-                f"{rows:,} days {where} with fewer",
+                f"{rows:,} {where} with fewer",
                 "see whether the upload of these days is missing, and export them again",
                 scene.examples("SELECT place || ' ' || day FROM gaps"),
             )

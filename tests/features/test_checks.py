@@ -250,7 +250,7 @@ def _store_closed(f: Frames) -> None:
 
 def _gap_of_a_store(f: Frames) -> None:
     orders = f["orders"]
-    orders.loc[orders.store_id == "S2", "store_id"] = "S1"
+    orders["store_id"], orders["channel"] = "S1", "store"
     gone = (orders.store_id == "S1") & (orders.order_time.dt.date == date(2025, 4, 9))
     orders.loc[gone, ["store_id", "channel"]] = [None, "app"]
 
