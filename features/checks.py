@@ -203,7 +203,7 @@ class _Run:
         return TableCount(read, read - superseded - sum(reasons.values()), dict(reasons), superseded, 0, emptied)
 
     def _scene(self) -> Scene:
-        return Scene(self.con, frozenset(self.staged), self.last_day)
+        return Scene(self.con, frozenset(self.staged), self.last_day, self.manifest.unit_stated)
 
     def _report(self, counts: dict[str, TableCount]) -> CheckReport:
         refused = {f.table for f in self.findings if f.severity == "refused"}

@@ -34,6 +34,7 @@ class Manifest:
     coverage_end: date | None = None
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     export_day: date | None = None
+    unit_stated: bool = False
 
     def told(self, path: Path, export: Path) -> dict[str, Any]:
         """What the manifest says of a file: rows and sha256, or nothing."""
@@ -96,6 +97,7 @@ def read_manifest(folder: Path) -> Manifest:
         coverage_end=days["coverage_end"],
         files=files,
         export_day=days["exported_at"],
+        unit_stated="amount_unit" in told,
     )
 
 

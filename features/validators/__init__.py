@@ -19,11 +19,13 @@ class Scene:
     """What a validator may look at: the connection with a view per kept table, and which tables are there.
 
     last_day: no event can be later (the manifest's export day, else the day of the check, else unknown).
+    unit_stated: the manifest says that amounts are in yuan.
     """
 
     con: duckdb.DuckDBPyConnection
     tables: frozenset[str]
     last_day: date | None = None
+    unit_stated: bool = False
 
     def has(self, *names: str) -> bool:
         return self.tables.issuperset(names)

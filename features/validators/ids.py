@@ -40,8 +40,9 @@ def spoiled_ids(scene: Scene) -> Findings:
                     ),
                 )
             if point_zero:
+                needed = SCHEMA[table].by_name[column].required
                 yield Finding(
-                    "refused" if point_zero > SPOILED_REFUSED * of else "warning",
+                    "refused" if needed and point_zero > SPOILED_REFUSED * of else "warning",
                     "id_point_zero",
                     table,
                     column,

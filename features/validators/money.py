@@ -27,7 +27,7 @@ def unit_of_orders(scene: Scene) -> Findings:
     if median < LOW_MEDIAN or median > HIGH_MEDIAN:
         unit = "分 (cents)" if median > HIGH_MEDIAN else "万元 (ten thousands)"
         yield Finding(
-            "refused",
+            "warning" if scene.unit_stated else "refused",
             "unit",
             "orders",
             "paid_yuan",
@@ -63,17 +63,38 @@ def unit_by_channel(scene: Scene) -> Findings:
         return
     middle = rows[(len(rows) - 1) // 2][2]
     for channel, orders, median, whole in rows:
-        if HUNDREDFOLD[0] <= median / middle and whole > 0.99:
+        if median / middle >= HUNDREDFOLD[0] and whole > 0.99:
+            # Other goods may cost more for good reasons; the same goods don't.
+            same_goods = _same_goods(scene, channel)
+            if same_goods is not None and not HUNDREDFOLD[0] <= same_goods <= HUNDREDFOLD[1]:
+                continue
             yield Finding(
-                "refused",
+                "refused" if same_goods is not None else "warning",
                 "unit_by_channel",
                 "orders",
                 "paid_yuan",
                 orders,
                 f"yuan in every channel, near the {middle:,.2f} of the middle channel",
-                f"a median of {median:,.0f} in channel {channel}, all whole numbers, which looks like 分 (cents)",
+                f"a median of {median:,.0f} in channel {channel}, all whole numbers: 分 (cents), it seems",
                 f"divide the amounts of channel {channel} by 100 at export, in orders and order_lines",
             )
+
+
+def _same_goods(scene: Scene, channel: str) -> float | None:
+    """How many times as much a piece of the same item costs in this channel; None where no item is sold in both."""
+    if not scene.has("order_lines"):
+        return None
+    ratio = scene.row(
+        f"""
+        SELECT median(here / elsewhere) FROM (
+            SELECT median(l.paid_yuan / l.qty) FILTER (WHERE o.channel = '{channel}') AS here,
+                median(l.paid_yuan / l.qty) FILTER (WHERE o.channel <> '{channel}') AS elsewhere
+            FROM order_lines l JOIN orders o USING (order_id)
+            WHERE l.line_type = 'sale' AND l.paid_yuan > 0 GROUP BY l.item_id
+        ) WHERE here IS NOT NULL AND elsewhere IS NOT NULL
+        """
+    )[0]
+    return None if ratio is None else float(ratio)
 
 
 def unit_of_lines(scene: Scene) -> Findings:

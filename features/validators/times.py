@@ -107,7 +107,7 @@ def coverage_gaps(scene: Scene) -> Findings:
     """Days on which a store, or the whole brand, has under a fifth of its weekday's median orders."""
     if not scene.has("orders"):
         return
-    for level, key in (("the whole brand", "'all'"), ("one store", "store_id")):
+    for level, key in (("the whole brand", "''"), ("one store", "store_id")):
         gaps = f"""
             WITH days AS (
                 SELECT {key} AS place, order_time::DATE AS day, count(*) AS n FROM orders
@@ -136,7 +136,7 @@ def coverage_gaps(scene: Scene) -> Findings:
                 f"orders of {level} each day, at least a fifth of the weekday's median",
                 f"{rows:,} {where} with fewer",
                 "see whether the upload of these days is missing, and export them again",
-                scene.examples("SELECT place || ' ' || day FROM gaps"),
+                scene.examples("SELECT concat_ws(' ', NULLIF(place, ''), day) FROM gaps"),
             )
 
 

@@ -82,8 +82,9 @@ def show(report: CheckReport, console: Console) -> None:
 def _told(finding: Finding) -> Text:
     where = f"{finding.table}.{finding.column}" if finding.column else finding.table
     text = Text(f"{finding.severity:<8} ", style=_STYLES[finding.severity])
-    text.append(f"{where}: {finding.found}", style="bold" if finding.severity == "refused" else "")
-    text.append(f"\n         expected {finding.expected}; {finding.next_step}", style="dim")
+    text.append(where, style="bold")
+    text.append(f": expected {finding.expected}; found {finding.found}")
+    text.append(f"\n         next: {finding.next_step}", style="dim")
     if finding.examples:
         text.append(f"\n         for instance {', '.join(finding.examples)}", style="dim")
     return text

@@ -101,7 +101,10 @@ def _clean_brand() -> Frames:
 
 
 def checked(frames: Frames, folder: Path, **options: object) -> CheckReport:
-    return check_folder(write_tables(frames, folder, format="csv"), today=TODAY, **options)  # type: ignore[arg-type]
+    """The report on these frames as CSV, without a manifest."""
+    write_tables(frames, folder, format="csv")
+    (folder / "manifest.json").unlink()
+    return check_folder(folder, today=TODAY, **options)  # type: ignore[arg-type]
 
 
 def found(report: CheckReport, code: str) -> Finding:
@@ -154,6 +157,15 @@ def _wan(f: Frames) -> None:
 def _fen_in_one_channel(f: Frames) -> None:
     mini = f["orders"].channel == "wechat_mp"
     f["orders"].loc[mini, "paid_yuan"] = (f["orders"].loc[mini, "paid_yuan"] * 100).round()
+    theirs = f["order_lines"].order_id.isin(f["orders"].order_id[mini])
+    f["order_lines"].loc[theirs, "paid_yuan"] = (f["order_lines"].loc[theirs, "paid_yuan"] * 100).round()
+
+
+def _round_and_large(f: Frames) -> None:
+    f["orders"]["paid_yuan"] = 3590.0 + 10 * (f["orders"].index % 7)
+    del f["order_lines"]["paid_yuan"]
+    f["order_lines"]["paid_yuan"] = np.repeat(f["orders"].paid_yuan / 2, 2).to_numpy()
+    f["items"]["list_yuan"] = 1990.0
 
 
 def _scientific(f: Frames) -> None:
@@ -166,6 +178,10 @@ def _all_scientific(f: Frames) -> None:
 
 
 def _point_zero(f: Frames) -> None:
+    f["items"]["spu_id"] = "1001.0"
+
+
+def _optional_point_zero(f: Frames) -> None:
     f["orders"]["guide_id"] = "1001.0"
 
 
@@ -329,9 +345,11 @@ PLANTED: list[tuple[Callable[[Frames], None], str, str, str, str | None, int]] =
     (_wan, "unit", "refused", "orders", "paid_yuan", 2000),
     (_fen_against_list_price, "unit_of_lines", "refused", "order_lines", "paid_yuan", 4000),
     (_fen_in_one_channel, "unit_by_channel", "refused", "orders", "paid_yuan", 400),
+    (_round_and_large, "unit_perhaps", "warning", "orders", "paid_yuan", 2000),
     (_scientific, "id_scientific", "warning", "orders", "order_id", 1),
     (_all_scientific, "id_scientific", "refused", "members", "member_id", 10),
-    (_point_zero, "id_point_zero", "refused", "orders", "guide_id", 2000),
+    (_point_zero, "id_point_zero", "refused", "items", "spu_id", 5),
+    (_optional_point_zero, "id_point_zero", "warning", "orders", "guide_id", 2000),
     (_future, "future_time", "warning", "orders", "order_time", 2),
     (_far, "far_time", "warning", "orders", "order_time", 1),
     (_before_registration, "order_before_registration", "note", "orders", "order_time", 10),
@@ -417,6 +435,35 @@ def test_other_long_ids_are_no_mobiles(tmp_path: Path, innocent: str) -> None:
     frames["orders"]["coupon_id"] = None
     frames["orders"].loc[7, "coupon_id"] = innocent
     assert checked(frames, tmp_path).findings == ()
+
+
+@pytest.mark.parametrize(("plant", "code"), [(_fen, "unit"), (_wan, "unit")])
+def test_a_manifest_that_names_the_unit_makes_an_odd_median_a_warning(
+    tmp_path: Path, plant: Callable[[Frames], None], code: str
+) -> None:
+    frames = clean_brand()
+    frames.pop("order_lines")
+    plant(frames)
+    report = check_folder(write_tables(frames, tmp_path), today=TODAY)
+    assert found(report, code).severity == "warning"
+
+
+def test_a_dear_channel_with_goods_of_its_own_is_not_refused(tmp_path: Path) -> None:
+    frames = clean_brand()
+    mini = frames["orders"].channel == "wechat_mp"
+    frames["orders"].loc[mini, "paid_yuan"] = 9_000.0
+    theirs = frames["order_lines"].order_id.isin(frames["orders"].order_id[mini])
+    frames["order_lines"].loc[theirs, ["item_id", "paid_yuan"]] = ["I9", 4_500.0]
+    ring = frames["items"].head(1).assign(item_id="I9", spu_id="I9", list_yuan=4_999.0)
+    frames["items"] = pd.concat([frames["items"], ring])
+    report = checked(frames, tmp_path)
+    assert found(report, "unit_by_channel").severity == "warning" and report.usable
+
+
+def test_files_the_contract_does_not_know_are_said(tmp_path: Path) -> None:
+    write_tables(clean_brand(), tmp_path)
+    (tmp_path / "order_line.csv").write_text("a\n1\n")
+    assert found(check_folder(tmp_path, today=TODAY), "unknown_file").table == "order_line.csv"
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.004, "warning"), (0.03, "refused")])
@@ -614,5 +661,7 @@ def test_a_refused_table_opens_no_folder_and_the_message_says_all_of_it(tmp_path
     frames = clean_brand()
     _wan(frames)
     frames["items"].loc[0, "title"] = "13812345678"
+    folder = write_tables(frames, tmp_path)
+    (folder / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"items\.title, 1 rows: expected no clear mobile.*orders\.paid_yuan"):
-        open_tables(write_tables(frames, tmp_path))
+        open_tables(folder)
