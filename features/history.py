@@ -129,7 +129,7 @@ def _walked(purchases: Purchases) -> tuple[Table, Table]:
     orders = purchases.orders
     ended = orders.filter(orders.until < NEVER).select("member").distinct()
     walked = walk(visits_of(purchases, orders).anti_join(ended, "member"))
-    walked = stored(walked.filter(walked.known.notnull()), "walked")
+    walked = stored(walked, "walked")
     out_of_turn = (walked.first_known < walked.known) | (walked.previous_known > walked.known).fill_null(False)
     late = stored(walked.filter(out_of_turn).select("member").distinct(), "late")
     changing = stored(ended.union(late), "changing")
@@ -144,6 +144,6 @@ def population(history: History, as_of: date) -> np.ndarray:
     """Ids, sorted, of every member with a kept purchase before as_of who is not known to be a minor then."""
     day = day_of(as_of)
     orders = history.purchases.orders
-    kept = orders.filter((orders.known < day) & (orders.until >= day)).semi_join(history.purchases.lines, "purchase")
+    kept = orders.filter((orders.known < day) & (orders.until >= day))
     ids = history.grown_ups(as_of).semi_join(kept, "member").select("member_id").to_pyarrow()
     return np.sort(ids["member_id"].to_numpy(zero_copy_only=False).astype(str))

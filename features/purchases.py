@@ -12,12 +12,16 @@ from datetime import date, timedelta
 import ibis
 from ibis.expr.types import BooleanColumn, IntegerColumn, StringColumn, Table, TimestampColumn
 
-from features.stored import stored
+from features.stored import let_go, stored
 from features.tables import Tables
 
 NEVER = 2_000_000  # a day in the year 7445: later than anything a shop knows
 EPOCH = date(1970, 1, 1)
 ADULT_YEARS = 18  # automated marketing to minors is forbidden, so known minors never enter
+ATTRIBUTES = (
+    *("member_id", "registered_at", "birth_year", "birthday", "level_order", "level_type", "points_balance"),
+    *("referrer_member_id", "updated_at"),
+)
 EXCLUSIONS = ("staff", "wholesale", "deregistered", "minor")
 
 
@@ -40,7 +44,7 @@ def fen(yuan: ibis.Value) -> IntegerColumn:
 class Purchases:
     """What members bought and brought back.
 
-    members: member (key), member_id, then the member's attributes as in the contract.
+    members: member (key), then ATTRIBUTES as in the contract.
     items: item (key), item_id, category (key).
     orders: purchase (key), member, day, known, until, final (bool: still paid or completed), hour, online, assisted, store.
     lines: purchase, member, day, item, category, fen, qty – sale lines only.
@@ -94,7 +98,7 @@ def _members(tables: Tables) -> tuple[Table, dict[str, int]]:
             excluded[reason] += row["n"]
     buyers = tables["orders"].filter(lambda t: t.member_id.notnull()).select("member_id")
     strangers = buyers.anti_join(tables["members"], "member_id").distinct()
-    inside = every.filter(every.reason.isnull()).drop("reason", "young")
+    inside = every.filter(every.reason.isnull()).select(*ATTRIBUTES)
     if strangers.count().to_pyarrow().as_py():
         nulls = {c: ibis.null(t) for c, t in inside.schema().items() if c != "member_id"}
         inside = inside.union(strangers.mutate(**nulls).select(*inside.columns))
@@ -147,6 +151,8 @@ def _returned(tables: Tables) -> tuple[Table, Table]:
         back.fen,
         item_id=ibis.coalesce(sold.item_id, back.item_id),
     )
+    named = stored(named, "returned")
+    let_go(back)
     return named, sold
 
 
@@ -172,6 +178,7 @@ def _orders(tables: Tables, members: Table, gone: Table) -> Table:
     every = o.join(members.select("member_id", "member"), "member_id").select(
         "order_id",
         "member",
+        "store_id",
         day=day,
         # Known once it happened, was paid and had been loaded.
         known=ibis.greatest(day, ibis.coalesce(day_number(o.loaded_at), day), ibis.coalesce(day_number(paid), day)),
@@ -180,10 +187,12 @@ def _orders(tables: Tables, members: Table, gone: Table) -> Table:
         hour=o.order_time.hour().cast("int8"),
         online=(o.channel != "store").cast("int8"),
         assisted=o.guide_id.notnull().cast("int8"),
-        store=ibis.coalesce(o.store_id, ""),
     )
     every = every.filter(every.known < every.refused_on)
     every = every.left_join(gone, "order_id").drop("order_id_right")
+    stores = o.filter(o.store_id.notnull()).select("store_id").distinct()
+    stores = stores.mutate(store=_key(stores, "store_id"))
+    every = every.left_join(stores, "store_id").drop("store_id", "store_id_right")
     every = every.mutate(
         purchase=_key(every, "order_id"),
         until=ibis.least(every.refused_on, ibis.coalesce(every.gone, NEVER)).cast("int32"),
@@ -193,42 +202,48 @@ def _orders(tables: Tables, members: Table, gone: Table) -> Table:
 
 def _lines(tables: Tables, orders: Table, items: Table) -> Table:
     sale = tables["order_lines"].filter(lambda t: t.line_type == "sale")
-    kept = sale.join(orders.select("order_id", "purchase", "member", "day"), "order_id").join(items, "item_id")
-    kept = kept.select(
-        "purchase",
-        "member",
-        "day",
-        "item",
-        "category",
-        fen=fen(kept.paid_yuan),
-        qty=kept.qty.cast("int64"),
-    )
+    kept = sale.join(orders.select("order_id", "purchase", "member", "day"), "order_id")
+    kept = kept.join(items.select("item_id", "item"), "item_id")
+    kept = kept.select("purchase", "member", "day", "item", fen=fen(kept.paid_yuan), qty=kept.qty.cast("int32"))
     return stored(kept, "lines")
+
+
+def _totalled(orders: Table, lines: Table) -> Table:
+    baskets = lines.group_by("purchase").agg(
+        fen=lines.fen.sum().cast("int64"), qty=lines.qty.sum().cast("int32"), lines=lines.count().cast("int32")
+    )
+    return stored(orders.drop("order_id").join(baskets, "purchase"), "bought")
 
 
 def read_purchases(tables: Tables) -> Purchases:
     """Every purchase and return of the members who may be looked at; nothing depends on an as_of yet."""
     members, excluded = _members(tables)
     items = _items(tables)
-    returned, sold_lines = _returned(tables)
-    items_gone, orders_gone = _gone(returned, sold_lines)
-    orders = _orders(tables, members, orders_gone)
-    lines = _lines(tables, orders, items)
-    named = items_gone.join(orders.select("order_id", "purchase"), "order_id").join(items, "item_id")
-    sold = tables["orders"].select(target="order_id", sold_day=day_number(tables["orders"].order_time))
-    back = (
-        returned.left_join(sold, "target")
-        .drop("target_right")
-        .join(members.select("member_id", "member"), "member_id")
-    )
+    returned, sold = _returned(tables)
+    items_gone, orders_gone = _gone(returned, sold)
+    named = _orders(tables, members, orders_gone)
+    lines = _lines(tables, named, items)
+    keys = named.select("order_id", "purchase", sold_day="day")
+    gone = stored(_item_gone(items_gone, keys, items), "item_gone")
+    back = returned.join(members.select("member_id", "member"), "member_id")
+    back = back.left_join(keys, back.target == keys.order_id)
+    back = stored(back.select("member", "day", "sold_day", "fen", "qty"), "returns")
+    orders = _totalled(named, lines)
+    for table in (named, items_gone, orders_gone, sold, returned):
+        let_go(table)
     return Purchases(
         members=members,
         items=items,
         orders=orders,
         lines=lines,
-        item_gone=stored(named.select("purchase", "item", "gone"), "item_gone"),
-        returns=stored(back.select("member", "day", "sold_day", "fen", "qty"), "returns"),
+        item_gone=gone,
+        returns=back,
         excluded=excluded,
         first_day=tables.coverage_start,
         last_day=tables.coverage_end,
     )
+
+
+def _item_gone(items_gone: Table, keys: Table, items: Table) -> Table:
+    both = items_gone.join(keys, "order_id").join(items.select("item_id", "item"), "item_id")
+    return both.select("purchase", "item", "gone")

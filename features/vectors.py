@@ -27,14 +27,14 @@ from features.families import (
 )
 from features.history import History
 from features.progress import Progress, quiet
-from features.purchases import day_number, day_of
+from features.purchases import day_of
 from features.stored import let_go
 from features.summary import summarise
 
-# From a member's visits alone.
-OF_VISITS = (rhythm, spend, breadth, trend, calendar, channels)
+# From a member's visits and row alone.
+OF_VISITS = (rhythm, spend, breadth, trend, calendar, channels, tenure)
 # With something gathered beside the visits.
-BESIDE = (returns, tenure, behaviours, touches, guides, coupons)
+BESIDE = (returns, behaviours, touches, guides, coupons)
 COLUMNS: tuple[VectorColumn, ...] = tuple(c for family in (*OF_VISITS, *BESIDE) for c in family.COLUMNS)
 # What is zero for a member who never bought. Their other columns of visits are null.
 ZERO_WHEN_COLD = (
@@ -76,12 +76,12 @@ def vector_table(history: History, as_of: date, changing: Table, *, cold: bool =
     visits = history.steady.filter(history.steady.known < day).union(changing)
     usual = visits.agg(usual_gap=visits.gap.median().cast("float64"))
     summary = summarise(visits, as_of)
-    people = history.grown_ups(as_of)
+    people = tenure.told(history.grown_ups(as_of), as_of)
     if cold:
-        joined = (day_number(people.registered_at) < day).fill_null(False) | people.member.isin(summary.member)
-        t = _beside(people.filter(joined).select("member", "member_id"), summary)
+        t = _beside(people, summary)
+        t = t.filter(t.joined.notnull() | t.n.notnull())
     else:
-        t = people.select("member", "member_id").join(summary, "member")
+        t = people.join(summary, "member")
     t = t.cross_join(usual)
     values: dict[str, ibis.Value] = {}
     given = []
@@ -130,7 +130,9 @@ def iter_vectors(
         arrays: dict[str, np.ndarray] = {"member_id": ids[order].astype(object)}
         arrays["as_of"] = np.full(len(order), np.datetime64(day, "s"))
         for c in COLUMNS:
-            arrays[c.name] = table[c.name].to_numpy()[order]
+            at = table.schema.get_field_index(c.name)
+            arrays[c.name] = table.column(at).to_numpy()[order]
+            table = table.remove_column(at)  # so that two copies of everything never stand side by side
         yield MemberVectors(pd.DataFrame(arrays, copy=False), COLUMNS)
 
 

@@ -23,7 +23,7 @@ MEASURES = (
 
 
 def visits_of(purchases: Purchases, orders: Table) -> Table:
-    """Visits made of these orders: member, day, known, first_known, until, then MEASURES and weekend, festive.
+    """Visits made of these orders: member, day, known, first_known, then MEASURES and weekend, festive.
 
     `known` is the latest day on which an order of the visit became known, `first_known` the earliest. new_items,
     new_categories and new_stores count what the member had not bought, or not bought in, on any earlier day.
@@ -31,46 +31,31 @@ def visits_of(purchases: Purchases, orders: Table) -> Table:
     lines = purchases.lines
     if orders is not purchases.orders:
         lines = lines.semi_join(orders, "purchase")
-    baskets = lines.group_by("purchase").agg(fen=lines.fen.sum(), qty=lines.qty.sum(), lines=lines.count())
-    bought = baskets.join(orders, "purchase")
-    bought = bought.mutate(evening=(bought.hour >= 18).cast("int8"), orders=1, first_known=bought.known)
-    tried = lines.group_by("member", "item").agg(day=lines.day.min(), category=lines.category.min())
-    entered = tried.filter(tried.category.notnull()).group_by("member", "category").agg(day=lambda t: t.day.min())
-    shopped = bought.filter(bought.store != "").group_by("member", "store").agg(day=lambda t: t.day.min())
-    # One grouping of everything stacked costs half of what joining four groupings does.
-    rows = _stackable(bought)
-    for table, name in ((tried, "new_items"), (entered, "new_categories"), (shopped, "new_stores")):
-        rows = rows.union(_stackable(table.mutate(**{name: 1})))
-    largest = ("online", "evening", "assisted")
-    visits = rows.group_by("member", "day").agg(
-        known=rows.known.max(),
-        first_known=rows.first_known.min(),
-        until=rows.until.min(),
-        **{
-            m: rows[m].max() if m in largest else rows[m].sum().cast("int32" if m != "fen" else "int64")
-            for m in MEASURES
-        },
+    visits = orders.group_by("member", "day").agg(
+        known=orders.known.max(),
+        first_known=orders.known.min(),
+        fen=orders.fen.sum().cast("int64"),
+        qty=orders.qty.sum().cast("int32"),
+        lines=orders.lines.sum().cast("int32"),
+        orders=orders.count().cast("int32"),
+        online=orders.online.max(),
+        evening=(orders.hour >= 18).cast("int8").max(),
+        assisted=orders.assisted.max(),
     )
+    tried = lines.group_by("member", "item").agg(day=lines.day.min())
+    entered = tried.join(purchases.items.filter(purchases.items.category.notnull()), "item")
+    entered = entered.group_by("member", "category").agg(day=entered.day.min())
+    shopped = orders.filter(orders.store.notnull()).group_by("member", "store").agg(day=lambda t: t.day.min())
+    for firsts, name in ((tried, "new_items"), (entered, "new_categories"), (shopped, "new_stores")):
+        counted = firsts.group_by("member", "day").agg(**{name: firsts.count().cast("int32")})
+        visits = visits.left_join(counted, ["member", "day"]).drop("member_right", "day_right")
+        visits = visits.mutate(**{name: ibis.coalesce(visits[name], 0)})
     first, last = purchases.first_day, purchases.last_day
     return visits.mutate(
         # 1970-01-01 was a Thursday, so Saturday and Sunday are days 2 and 3 of the week that starts on it.
         weekend=(visits.day % 7).isin([2, 3]).cast("int8"),
         festive=visits.day.isin(festive_days(first, last) or [NEVER]).cast("int8"),
     )
-
-
-_TYPES = {"day": "int32", "known": "int32", "first_known": "int32", "until": "int32", "fen": "int64"}
-_FLAGS = ("online", "evening", "assisted")
-
-
-def _stackable(table: Table) -> Table:
-    """The table with every column that visits are made of; what it does not have adds nothing."""
-    columns = {"member": table.member}
-    for name in ("day", "known", "first_known", "until", *MEASURES):
-        kind = _TYPES.get(name, "int8" if name in _FLAGS else "int32")
-        absent = ibis.null(kind) if name in ("known", "first_known", "until") else ibis.literal(0, type=kind)
-        columns[name] = table[name].cast(kind) if name in table.columns else absent
-    return table.select(**columns)
 
 
 def walk(visits: Table) -> Table:

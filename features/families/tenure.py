@@ -9,7 +9,6 @@ import ibis
 from ibis.expr.types import Table
 
 from features.columns import VectorColumn
-from features.history import History
 from features.purchases import day_number, day_of
 
 COLUMNS = (
@@ -23,29 +22,29 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def gather(history: History, as_of: date) -> Table:
-    """What was known at as_of of each member who had joined by then."""
-    m = history.purchases.members
+def told(members: Table, as_of: date) -> Table:
+    """What was known at as_of of each member's row: member, member_id, joined (day, null if later), then told_ columns."""
     day = day_of(as_of)
-    joined = day_number(m.registered_at)
-    fresh = (day_number(m.updated_at) < day).fill_null(False)
+    joined = day_number(members.registered_at)
+    fresh = (day_number(members.updated_at) < day).fill_null(False)
 
-    def told(value: ibis.Value) -> ibis.Value:
+    def known(value: ibis.Value) -> ibis.Value:
         return fresh.ifelse(value.cast("float64"), ibis.null("float64"))
 
-    return m.select(
+    return members.select(
         "member",
+        "member_id",
         joined=(joined < day).ifelse(joined, ibis.null("int32")),
-        told_level=told(m.level_order),
-        told_paid=told((m.level_type == "paid").cast("int32")),
-        told_points=told(m.points_balance),
-        told_birth=told(m.birth_year),
-        told_referred=told(m.referrer_member_id.notnull().cast("int32")),
+        told_level=known(members.level_order),
+        told_paid=known((members.level_type == "paid").cast("int32")),
+        told_points=known(members.points_balance),
+        told_birth=known(members.birth_year),
+        told_referred=known(members.referrer_member_id.notnull().cast("int32")),
     )
 
 
 def express(t: Table, as_of: date) -> dict[str, ibis.Value]:
-    """The family's columns from a member's summary with what was gathered."""
+    """The family's columns from a member's summary with what was told."""
     return {
         "member_days": day_of(as_of) - t.joined,
         "first_visit_wait_days": t.first_day - t.joined,
