@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 320, 52, 12, 14, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 520, 320, 52, 22, 14, 50
 # The model in the one strong colour; others in colours told apart also by those who see few.
 COLOURS = ("#07803b", "#d0661c", "#3767b0", "#8a5bb0", "#6b7280", "#b8366f", "#96800f")
 
@@ -40,7 +40,7 @@ def line_chart(
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(max(value / y_max, 0.0), 1.0)
 
     rows = (len(series) + 2) // 3
-    height = HEIGHT + 20 * rows
+    height = HEIGHT + 10 + 20 * rows
     out = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}" '
         'font-family="inherit" font-size="12">'
@@ -70,7 +70,7 @@ def line_chart(
                 f'<line x1="{x(a):.1f}" x2="{x(a):.1f}" y1="{y(low):.1f}" y2="{y(high):.1f}" stroke="{colour}"/>'
             )
             out.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill="{colour}"/>')
-        left, down = LEFT + 155 * (k % 3), HEIGHT + 4 + 20 * (k // 3)
+        left, down = LEFT + 155 * (k % 3), HEIGHT + 10 + 20 * (k // 3)
         out.append(
             f'<line x1="{left}" x2="{left + 18}" y1="{down}" y2="{down}" stroke="{colour}" stroke-width="3"{dash}/>'
         )

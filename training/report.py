@@ -75,7 +75,7 @@ border-bottom:1px solid #e6e6e6;vertical-align:top;white-space:nowrap}th:first-c
 white-space:normal;min-width:150px}thead th{color:#6b6b6b;font-weight:normal}.best{font-weight:600}.ours{background:#eef8f1}
 small{color:#6b6b6b;display:block}.verdict{display:inline-block;border-radius:4px;padding:1px 8px;font-size:14px}
 .better{background:#d9f2e1;color:#05602c}.worse{background:#fbe3dc;color:#93300c}.even{background:#ececec;color:#444}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:16px}svg{width:100%;height:auto}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:16px}svg{width:100%;max-width:560px;height:auto}
 svg text{fill:#555}svg .grid{stroke:#e6e6e6}summary{cursor:pointer;color:#3767b0;margin:8px 0}
 """
 
@@ -107,7 +107,7 @@ def _head(report: Mapping[str, Any]) -> str:
         f"and held against the {report['horizon_days']} days that followed. {report['members']:,} members, {rows:,} "
         "member-days judged; data from "
         f"{report['coverage'][0]} to {report['coverage'][1]}; left out: {excluded}.</p>"
-        '<p class="quiet">以过去的日期为界：只用当日之前的数据训练，用之后的真实购买检验。方括号为 95 % 区间（按会员重抽样）。</p>'
+        '<p class="quiet">以过去的日期为界：只用当日之前的数据训练，用之后的真实购买检验。数字下方或方括号内为 95 % 区间（按会员重抽样）。</p>'
         '<p class="quiet">Ranges are 95 % intervals from drawing members again. A method in bold is the best on that '
         "line. One-time buyers always have a table of their own.</p>"
     )
