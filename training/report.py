@@ -216,6 +216,12 @@ def _table(block: Mapping[str, Any]) -> str:
     return f'<div class="scroll"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
+def _range(metric: str, one: Mapping[str, Any]) -> str:
+    if one.get("low") is None or one.get("high") is None:
+        return ""
+    return f"<small>{_number(metric, one['low'])} – {_number(metric, one['high'])}</small>"
+
+
 def _is_figure(one: Any) -> bool:
     return isinstance(one, Mapping) and one.get("value") is not None
 

@@ -114,7 +114,7 @@ def _summary(report: dict[str, Any]) -> Table:
                 continue
             pair = ((block["paired"] or {}).get("best") or {}).get(metric)
             told = ("", "")
-            if pair:
+            if pair and pair.get("low") is not None:
                 beaten = block["baselines"][pair["baseline"]][metric]["value"]
                 told = (
                     f"{beaten:.4f} {pair['baseline']}",
