@@ -32,19 +32,30 @@ LASTING = ("do_not_contact", "complaint", "wrong_person", "unfriended")
 
 @dataclass(frozen=True)
 class Standing:
-    """What a member has agreed to and what keeps them off lists, as of one moment."""
+    """What a member has said and what keeps them off lists, as of one moment.
 
-    consents: Mapping[str, bool]
+    said: purpose -> granted, for the purposes on which the ledger has a word of the member; blocks: kinds in force.
+    """
+
+    said: Mapping[str, bool]
     blocks: tuple[str, ...]
+
+    @property
+    def consents(self) -> dict[str, bool]:
+        """Every purpose, with the default where the member has said nothing."""
+        return {**DEFAULTS, **self.said}
 
     @property
     def personalised(self) -> bool:
         """Whether the member may be given anything chosen for them by a model."""
-        return self.consents["service"] and self.consents["personalised_recommendation"]
+        return self.said.get("service", True) and self.said.get("personalised_recommendation", True)
 
-    def channels(self, possible: Sequence[str] = tuple(CHANNELS)) -> list[str]:
-        """The channels on which the member may be contacted."""
-        return [name for name in possible if name not in CHANNELS or self.consents[CHANNELS[name]]]
+    def open_channels(self, possible: Sequence[str]) -> list[str]:
+        """Those of the channels that the member has not refused; names as the contract's (wecom_1v1, sms, call_human)."""
+        return [name for name in possible if self.said.get(CHANNELS.get(name.split("_")[0], ""), True)]
+
+
+NOTHING_SAID = Standing({}, ())
 
 
 class ConsentBook(LedgerCore):
@@ -113,15 +124,13 @@ class ConsentBook(LedgerCore):
 
     def standing(self, member_id: str, at: dt.datetime) -> Standing:
         """One member's standing at a moment, read afresh on every call: an opt-out works on the next one."""
-        consents = dict(DEFAULTS)
         key = {"brand": self.brand_id, "member": member_id}
-        for purpose, state in self.rows(_CONSENTS, key):
-            consents[purpose] = state == "granted"
+        said = {purpose: state == "granted" for purpose, state in self.rows(_CONSENTS, key)}
         blocks = self.rows(_BLOCKS, key | {"at": self._time(at)})
-        return Standing(consents, tuple(kind for (kind,) in blocks))
+        return Standing(said, tuple(kind for (kind,) in blocks))
 
     def standings(self, member_ids: Sequence[str], at: dt.datetime) -> dict[str, Standing]:
-        """Many members' standing in two reads; members nobody has heard of have the defaults."""
+        """Many members' standing in two reads; members nobody has heard of have said nothing."""
         wanted = list(dict.fromkeys(member_ids))
         consents: dict[str, dict[str, bool]] = {}
         blocks: dict[str, list[str]] = {}
@@ -132,13 +141,13 @@ class ConsentBook(LedgerCore):
                     c.brand_id == self.brand_id, c.member_id.in_(some)
                 )
                 for member, purpose, state in connection.execute(said.order_by(c.at)):
-                    consents.setdefault(member, dict(DEFAULTS))[purpose] = state == "granted"
+                    consents.setdefault(member, {})[purpose] = state == "granted"
                 held = sa.select(o.member_id, o.kind).where(
                     o.brand_id == self.brand_id, o.member_id.in_(some), sa.or_(o.until.is_(None), o.until > at)
                 )
                 for member, kind in connection.execute(held.order_by(o.member_id, o.kind)):
                     blocks.setdefault(member, []).append(kind)
-        return {m: Standing(consents.get(m, dict(DEFAULTS)), tuple(blocks.get(m, ()))) for m in wanted}
+        return {m: Standing(consents.get(m, {}), tuple(blocks.get(m, ()))) for m in wanted}
 
     def _time(self, at: dt.datetime) -> Any:
         """A time as the driver wants it: SQLAlchemy writes SQLite times as text with microseconds."""

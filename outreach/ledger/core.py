@@ -158,6 +158,11 @@ class LedgerCore:
                 )
 
 
+def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A result row as a dict whose keys are plain strings (SQLAlchemy's are a kind of their own, which JSON refuses)."""
+    return {str(name): value for name, value in row.items()}
+
+
 def alembic_config() -> Config:
     """Alembic's configuration for the migrations shipped beside this module."""
     config = Config()

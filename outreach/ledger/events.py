@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
-from outreach.ledger.core import LedgerCore
+from outreach.ledger.core import LedgerCore, plain_row
 from outreach.ledger.outcomes import body_digest
 
 KINDS = ("order", "return", "view", "stock")
@@ -123,7 +123,7 @@ class EventBook(LedgerCore):
         names = ["audit_id", "at", "actor", "role", "action", "member_id", "detail"]
         wanted = sa.select(*(c[name] for name in names)).where(*conditions).order_by(c.audit_id)
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(wanted).mappings()]
+            return [plain_row(row) for row in connection.execute(wanted).mappings()]
 
 
 _E, _S = tables.event.c, tables.stock.c

@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 
 from outreach.ledger import tables
-from outreach.ledger.core import LedgerCore
+from outreach.ledger.core import LedgerCore, plain_row
 
 # A running job whose worker has not finished after this long is taken for dead and may be claimed again.
 LEASE = dt.timedelta(minutes=30)
@@ -163,7 +163,7 @@ class JobBook(LedgerCore):
 
 
 def _job_of(row: Mapping[Any, Any]) -> dict[str, Any]:
-    answer = dict(row)
+    answer = plain_row(row)
     answer["request"] = orjson.loads(answer.pop("request_json"))
     answer["result"] = orjson.loads(answer.pop("result_json") or "null")
     return answer

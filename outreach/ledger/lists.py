@@ -4,7 +4,7 @@ A new version of a list replaces only rows that nobody has started.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
-from outreach.ledger.core import LedgerCore
+from outreach.ledger.core import LedgerCore, plain_row
 
 # What a task may say about itself beside the columns of its row; whatever it lacks is left out.
 PAYLOAD = (
@@ -186,6 +186,10 @@ class ListBook(LedgerCore):
         found = self._tasks(tables.contact_task.c.task_id == task_id)
         return found[0] if found else None
 
+    def tasks_by_id(self, task_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Those of the tasks that there are, by id."""
+        return {task["task_id"]: task for task in self._tasks(tables.contact_task.c.task_id.in_(list(task_ids)))}
+
     def hand_over(self, task_ids: Sequence[str], guide_id: str) -> int:
         """Give un-started tasks to another guide; returns how many went."""
         c = tables.contact_task.c
@@ -239,6 +243,15 @@ class ListBook(LedgerCore):
             .order_by(c.date, c.member_id)
         )
 
+    def count_listed(self) -> dict[str, int]:
+        """How many tasks were ever listed, and how many of them were acted on."""
+        c = tables.contact_task.c
+        acted = sa.func.sum(sa.case((c.state.not_in(("pending", "replaced")), 1), else_=0))
+        wanted = sa.select(sa.func.count(), acted).where(c.brand_id == self.brand_id)
+        with self.reading() as connection:
+            listed, done = connection.execute(wanted).one()
+        return {"listed": int(listed), "acted_on": int(done or 0)}
+
     def _tasks(self, condition: Any) -> list[dict[str, Any]]:
         c = tables.contact_task.c
         wanted = (
@@ -272,14 +285,14 @@ def _task_row(task: Any, made: Any, date: dt.date, list_id: str) -> dict[str, An
 
 
 def _list_of(row: Mapping[Any, Any]) -> dict[str, Any]:
-    answer = dict(row)
+    answer = plain_row(row)
     answer["excluded"] = orjson.loads(answer.pop("excluded_json"))
     answer["model_versions"] = orjson.loads(answer.pop("models_json") or "null")
     return answer
 
 
 def _task_of(row: Mapping[Any, Any]) -> dict[str, Any]:
-    answer = dict(row)
+    answer = plain_row(row)
     answer["payload"] = orjson.loads(answer.pop("payload_json"))
     return answer
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
-from outreach.ledger.core import LedgerCore
+from outreach.ledger.core import LedgerCore, plain_row
 
 OUTCOMES = (
     "sent",
@@ -54,8 +54,8 @@ TOUCHES = (
 )
 
 
-# The contract's names of the channels a guide can choose on the page.
-CONTRACT_CHANNELS = {"wecom": "wecom_1v1", "call": "call_human", "sms": "sms", "store": "store_visit"}
+# The channel of an outcome that names none: the usual one, a message from guide to friend.
+USUAL_CHANNEL = "wecom_1v1"
 
 
 @dataclass(frozen=True)
@@ -72,54 +72,83 @@ class OutcomeBook(LedgerCore):
     """Outcomes of tasks, and what they do to the member."""
 
     def note_outcome(self, body: Mapping[str, Any], *, received_at: dt.datetime) -> Noted:
-        """Note one outcome; the same event id with the same body answers as before, with another body is a conflict.
+        """Note one outcome; see `note_outcomes`."""
+        return self.note_outcomes([body], received_at=received_at)[0]
+
+    def note_outcomes(self, bodies: Sequence[Mapping[str, Any]], *, received_at: dt.datetime) -> list[Noted]:
+        """Note outcomes in one transaction, each on its own merits.
+
+        The same event id with the same body answers as before, with another body it is a conflict.
 
         Args:
-            body: event_id, task_id, outcome (of `OUTCOMES`), at (datetime); optional channel, note.
-            received_at: when it came in.
+            bodies: event_id, task_id, outcome (of `OUTCOMES`), at (datetime); optional channel, note.
+            received_at: when they came in.
         """
-        digest = body_digest(body)
         o, t = tables.outcome.c, tables.contact_task.c
         with self.writing("outcomes", "consents") as connection:
-            before = connection.execute(
-                sa.select(o.body_digest, o.task_id).where(o.brand_id == self.brand_id, o.event_id == body["event_id"])
-            ).first()
-            if before is not None:
-                status = "known" if before.body_digest == digest else "conflict"
-                return Noted(status, body["event_id"], before.task_id, self._state(connection, before.task_id))
-            task = connection.execute(
-                sa.select(t.member_id, t.guide_id).where(t.brand_id == self.brand_id, t.task_id == body["task_id"])
-            ).first()
-            if task is None:
-                return Noted("unknown_task", body["event_id"], body["task_id"])
-            connection.execute(
-                tables.outcome.insert(),
-                {
-                    "brand_id": self.brand_id,
-                    "event_id": body["event_id"],
-                    "task_id": body["task_id"],
-                    "member_id": task.member_id,
-                    "guide_id": task.guide_id,
-                    "outcome": body["outcome"],
-                    "at": body["at"],
-                    "channel": body.get("channel"),
-                    "note": body.get("note"),
-                    "body_digest": digest,
-                    "received_at": received_at,
-                },
+            events = [body["event_id"] for body in bodies]
+            seen: dict[str, tuple[str, str]] = {}
+            wanted = sa.select(o.event_id, o.body_digest, o.task_id)
+            for event_id, digest, task_id in connection.execute(
+                wanted.where(o.brand_id == self.brand_id, o.event_id.in_(events))
+            ):
+                seen[event_id] = (digest, task_id)
+            of_tasks = sa.select(t.task_id, t.member_id, t.guide_id).where(
+                t.brand_id == self.brand_id, t.task_id.in_({body["task_id"] for body in bodies})
             )
-            if body["outcome"] in BLOCKS:
-                days = BLOCKS[body["outcome"]]
-                block = {
-                    "brand_id": self.brand_id,
-                    "member_id": task.member_id,
-                    "kind": body["outcome"],
-                    "source_id": body["event_id"],
-                    "since": body["at"],
-                    "until": None if days is None else body["at"] + dt.timedelta(days=days),
-                }
-                self.put(connection, tables.opt_out, [block])
-            return Noted("created", body["event_id"], body["task_id"], self._restate(connection, body["task_id"]))
+            tasks = {row.task_id: row for row in connection.execute(of_tasks)}
+            answers: list[tuple[str, str, str]] = []
+            rows, blocks = [], []
+            for body in bodies:
+                event_id, task_id, digest = body["event_id"], body["task_id"], body_digest(body)
+                if event_id in seen:
+                    answers.append(
+                        ("known" if seen[event_id][0] == digest else "conflict", event_id, seen[event_id][1])
+                    )
+                    continue
+                if task_id not in tasks:
+                    answers.append(("unknown_task", event_id, task_id))
+                    continue
+                seen[event_id] = (digest, task_id)
+                rows.append(self._row(body, tasks[task_id], digest, received_at))
+                if body["outcome"] in BLOCKS:
+                    blocks.append(self._block(rows[-1]))
+                answers.append(("created", event_id, task_id))
+            if rows:
+                connection.execute(tables.outcome.insert(), rows)
+            self.put(connection, tables.opt_out, blocks)
+            touched = {task_id for status, _, task_id in answers if status == "created"}
+            states = {task_id: self._restate(connection, task_id) for task_id in sorted(touched)}
+            return [
+                Noted(status, event_id, task_id, states.get(task_id) or self._state(connection, task_id))
+                for status, event_id, task_id in answers
+            ]
+
+    def _row(self, body: Mapping[str, Any], task: Any, digest: str, received_at: dt.datetime) -> dict[str, Any]:
+        return {
+            "brand_id": self.brand_id,
+            "event_id": body["event_id"],
+            "task_id": body["task_id"],
+            "member_id": task.member_id,
+            "guide_id": task.guide_id,
+            "outcome": body["outcome"],
+            "at": min(body["at"], received_at),  # a phone's clock may run ahead
+            "channel": body.get("channel"),
+            "note": body.get("note"),
+            "body_digest": digest,
+            "received_at": received_at,
+        }
+
+    def _block(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        days = BLOCKS[row["outcome"]]
+        return {
+            "brand_id": self.brand_id,
+            "member_id": row["member_id"],
+            "kind": row["outcome"],
+            "source_id": row["event_id"],
+            "since": row["at"],
+            "until": None if days is None else row["at"] + dt.timedelta(days=days),
+        }
 
     def undo_outcome(self, event_id: str, *, at: dt.datetime) -> Noted | None:
         """Take an outcome back: the task falls to its previous one, the block it made is lifted. None if unknown."""
@@ -150,7 +179,7 @@ class OutcomeBook(LedgerCore):
                 .mappings()
                 .first()
             )
-        return None if row is None else dict(row)
+        return None if row is None else plain_row(row)
 
     def outcomes_of_member(self, member_id: str, limit: int = 20) -> list[dict[str, Any]]:
         """What happened with a member, newest first, undone outcomes left out."""
@@ -162,7 +191,16 @@ class OutcomeBook(LedgerCore):
             .limit(limit)
         )
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(wanted).mappings()]
+            return [plain_row(row) for row in connection.execute(wanted).mappings()]
+
+    def newest_events(self, task_ids: list[str]) -> dict[str, str]:
+        """task_id -> event id of the newest outcome that stands: what an undo takes back."""
+        o = tables.outcome.c
+        wanted = sa.select(o.task_id, o.event_id).where(
+            o.brand_id == self.brand_id, o.task_id.in_(task_ids), o.undone_at.is_(None)
+        )
+        with self.reading() as connection:
+            return dict(connection.execute(wanted.order_by(o.at, o.event_id)).all())
 
     def touched_by_others(self, member_ids: list[str], guide_id: str, since: dt.datetime) -> set[str]:
         """Those of the members whom another guide has touched since a moment."""
@@ -206,7 +244,7 @@ class OutcomeBook(LedgerCore):
                 "contact_id": first["event_id"],
                 "member_id": first["member_id"],
                 "guide_id": first["guide_id"],
-                "channel": touched["channel"].reindex(first.index).fillna(first["channel"]).map(_contract_channel),
+                "channel": touched["channel"].reindex(first.index).fillna(first["channel"]).fillna(USUAL_CHANNEL),
                 "sent_at": touched["at"].reindex(first.index),
                 "kind": first["kind"],
                 "content_type": first["forced"].map({True: "care", False: "marketing"}),
@@ -245,7 +283,3 @@ def body_digest(body: Mapping[str, Any]) -> str:
     """A digest of a posted body that does not depend on the order of its keys or on empty fields."""
     said = {name: value for name, value in body.items() if value is not None}
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _contract_channel(channel: str | None) -> str:
-    return CONTRACT_CHANNELS.get(channel or "wecom", channel or "wecom")

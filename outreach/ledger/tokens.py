@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from features.errors import InputError
 from outreach.ledger import tables
-from outreach.ledger.core import LedgerCore
+from outreach.ledger.core import LedgerCore, plain_row
 
 ROLES = ("guide", "manager", "operator", "app", "analyst", "admin")
 # What a role's token must name: a guide sees own members, a manager own store.
@@ -91,7 +91,8 @@ class TokenBook(LedgerCore):
         wanted = sa.select(*(c[name] for name in names)).where(c.brand_id == self.brand_id)
         with self.reading() as connection:
             return [
-                dict(row) for row in connection.execute(wanted.order_by(c.created_at.desc(), c.token_id)).mappings()
+                plain_row(row)
+                for row in connection.execute(wanted.order_by(c.created_at.desc(), c.token_id)).mappings()
             ]
 
     def revoke_token(self, token_id: str, *, at: dt.datetime) -> None:

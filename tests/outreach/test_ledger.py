@@ -18,6 +18,7 @@ from outreach.ledger import Ledger, tables
 
 DAY = dt.date(2026, 3, 2)
 NOW = dt.datetime(2026, 3, 2, 9, 30)
+LATER = NOW + dt.timedelta(hours=1)
 
 
 def a_list(guide: str, members: list[str], *, digest: str = "d1", capacity: int = 3) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def a_list(guide: str, members: list[str], *, digest: str = "d1", capacity: int 
 
 def an_outcome(task_id: str, outcome: str, event_id: str, minutes: int = 0) -> dict[str, Any]:
     at = NOW + dt.timedelta(minutes=minutes)
-    return {"event_id": event_id, "task_id": task_id, "outcome": outcome, "at": at, "channel": "wecom"}
+    return {"event_id": event_id, "task_id": task_id, "outcome": outcome, "at": at, "channel": "wecom_1v1"}
 
 
 def task_of(guide: str, member: str) -> str:
@@ -84,7 +85,7 @@ def test_saving_the_same_lists_twice_is_saving_them_once(ledger: Ledger) -> None
 
 def test_a_new_version_keeps_started_tasks_and_replaces_only_the_others(ledger: Ledger) -> None:
     ledger.save_lists(DAY, [a_list("g1", ["a", "b", "c"])], run_id="r", at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", "b"), "sent", "e1"), received_at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "b"), "sent", "e1"), received_at=LATER)
     counts = ledger.save_lists(DAY, [a_list("g1", ["b", "x", "y", "z"], digest="d2")], run_id="r2", at=NOW)
     shown = ledger.tasks_of_guide("g1", DAY)
     assert sorted(t["member_id"] for t in shown) == ["b", "x", "y"], "capacity 3, one of it already used"
@@ -112,7 +113,7 @@ def test_outcomes_in_any_order_and_any_number_of_times_leave_the_same_state(ledg
         an_outcome(task_of("g1", "b"), "refused", "e4", 1),
     ] * 2
     random.Random(3).shuffle(bodies)
-    statuses = [ledger.note_outcome(body, received_at=NOW).status for body in bodies]
+    statuses = [ledger.note_outcome(body, received_at=LATER).status for body in bodies]
     assert statuses.count("created") == 4 and statuses.count("known") == 4
     states = {t["member_id"]: t["state"] for t in ledger.tasks_of_guide("g1", DAY)}
     assert states == {"a": "ordered", "b": "refused", "c": "pending"}
@@ -123,16 +124,18 @@ def test_outcomes_in_any_order_and_any_number_of_times_leave_the_same_state(ledg
 
 def test_the_same_event_id_with_another_body_is_a_conflict_and_changes_nothing(ledger: Ledger) -> None:
     ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=NOW)
-    assert ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=NOW).status == "conflict"
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=LATER)
+    assert (
+        ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=LATER).status == "conflict"
+    )
     assert ledger.tasks_of_guide("g1", DAY)[0]["state"] == "sent"
-    assert ledger.note_outcome(an_outcome("nobody", "sent", "e9"), received_at=NOW).status == "unknown_task"
+    assert ledger.note_outcome(an_outcome("nobody", "sent", "e9"), received_at=LATER).status == "unknown_task"
 
 
 def test_undoing_an_outcome_lifts_the_block_it_made(ledger: Ledger) -> None:
     ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", "a"), "do_not_contact", "e2", 3), received_at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "sent", "e1"), received_at=LATER)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "do_not_contact", "e2", 3), received_at=LATER)
     assert ledger.standing("a", NOW + dt.timedelta(days=4000)).blocks == ("do_not_contact",)
     undone = ledger.undo_outcome("e2", at=NOW)
     assert undone is not None and undone.state == "sent"
@@ -142,14 +145,14 @@ def test_undoing_an_outcome_lifts_the_block_it_made(ledger: Ledger) -> None:
 
 def test_a_refusal_blocks_for_sixty_days(ledger: Ledger) -> None:
     ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1"), received_at=LATER)
     assert ledger.standing("a", NOW + dt.timedelta(days=59)).blocks == ("refused",)
     assert ledger.standing("a", NOW + dt.timedelta(days=61)).blocks == ()
     assert ledger.standings(["a", "b"], NOW)["a"].blocks == ("refused",)
 
 
 def test_the_newest_consent_holds_on_the_next_call_and_history_stays(ledger: Ledger) -> None:
-    assert ledger.standing("a", NOW).personalised and ledger.standing("a", NOW).channels() == ["wecom"]
+    assert ledger.standing("a", NOW).personalised and not ledger.standing("a", NOW).consents["marketing_sms"]
     said = {"member_id": "a", "purpose": "personalised_recommendation", "at": NOW, "state": "refused"}
     ledger.put_consents([said])
     assert not ledger.standing("a", NOW).personalised
@@ -158,6 +161,19 @@ def test_the_newest_consent_holds_on_the_next_call_and_history_stays(ledger: Led
     ledger.put_consents([said | {"at": NOW + dt.timedelta(hours=1), "state": "granted"}])
     assert ledger.standing("a", NOW).personalised
     assert len(ledger.consents()) == 2 and ledger.opt_outs().empty
+
+
+def test_only_a_refusal_closes_a_channel(ledger: Ledger) -> None:
+    possible = ["wecom_1v1", "call_human", "sms"]
+    assert ledger.standing("a", NOW).open_channels(possible) == possible
+    ledger.put_consents([{"member_id": "a", "purpose": "marketing_wecom", "at": NOW, "state": "withdrawn"}])
+    assert ledger.standing("a", NOW).open_channels(possible) == ["call_human", "sms"]
+
+
+def test_a_clock_that_runs_ahead_does_not_outlast_the_block(ledger: Ledger) -> None:
+    ledger.save_lists(DAY, [a_list("g1", ["a"])], run_id="r", at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", "a"), "refused", "e1", 60 * 24 * 365), received_at=NOW)
+    assert ledger.standing("a", NOW + dt.timedelta(days=61)).blocks == ()
 
 
 def test_an_unknown_purpose_is_refused_by_name(ledger: Ledger) -> None:
@@ -218,8 +234,8 @@ def test_events_are_noted_once_and_stock_follows_the_latest_word(ledger: Ledger)
     order = {"event_id": "o1", "kind": "order", "at": NOW, "member_id": "a", "item_id": "i1", "qty": 1.0}
     late = {"event_id": "s2", "kind": "stock", "at": NOW, "store_id": "s1", "item_id": "i1", "qty": 0.0}
     early = late | {"event_id": "s1", "at": NOW - dt.timedelta(hours=1), "qty": 9.0}
-    assert ledger.note_events([order, late, early], received_at=NOW) == ["created"] * 3
-    assert ledger.note_events([order, order | {"qty": 2.0}], received_at=NOW) == ["known", "conflict"]
+    assert ledger.note_events([order, late, early], received_at=LATER) == ["created"] * 3
+    assert ledger.note_events([order, order | {"qty": 2.0}], received_at=LATER) == ["known", "conflict"]
     assert ledger.sold_out("s1") == {"i1"} and ledger.sold_out("s2") == set()
     assert ledger.bought(["a", "b"], NOW) == {"a"} and ledger.bought_items("a") == {"i1"}
 
@@ -266,7 +282,7 @@ def test_leave_covers_its_days_and_ends(ledger: Ledger) -> None:
 def test_a_forgotten_member_is_in_no_table_and_no_byte_of_the_file(ledger: Ledger) -> None:
     member = f"MEMBER-{uuid.uuid4().hex}"
     ledger.save_lists(DAY, [a_list("g1", [member, "b"])], run_id="r", at=NOW)
-    ledger.note_outcome(an_outcome(task_of("g1", member), "sent", "e1"), received_at=NOW)
+    ledger.note_outcome(an_outcome(task_of("g1", member), "sent", "e1"), received_at=LATER)
     ledger.put_consents([{"member_id": member, "purpose": "service", "at": NOW, "state": "granted"}])
     ledger.set_holdout({member: "holdout"}, since=DAY)
     ledger.note_events(
@@ -297,7 +313,7 @@ def test_many_writers_at_once_lose_nothing(ledger: Ledger) -> None:
     def work(member: str) -> None:
         for number in range(5):
             body = an_outcome(task_of("g1", member), "replied", f"{member}-{number}", number)
-            ledger.note_outcome(body, received_at=NOW)
+            ledger.note_outcome(body, received_at=LATER)
 
     threads = [threading.Thread(target=work, args=(member,)) for member in members]
     for thread in threads:

@@ -1,0 +1,166 @@
+"""A member and a store in, items to show out: the release's lists, minus what cannot be sold or was just bought."""
+
+from typing import Any
+
+from serving.access import Caller
+from serving.answers.members import find_member, versions
+from serving.errors import ApiError, not_found
+from serving.releases import Served
+from serving.runtime import Runtime
+from training.release import NEVER_SCORED
+
+SLATES = ("again", "new", "mixed")
+MOST = 50
+POPULAR = {"code": "POPULAR", "zh": "本店热销", "en": "popular here"}
+
+
+def recommendations(
+    runtime: Runtime,
+    caller: Caller,
+    member_id: str,
+    *,
+    slate: str = "mixed",
+    n: int = 10,
+    store_id: str | None = None,
+    personalised: bool = True,
+    request_id: str = "",
+) -> dict[str, Any]:
+    """The answer of GET /v1/members/{id}/recommendations; logs what it shows.
+
+    Not personalised (asked for, opted out, a minor, an unknown member) means: the store's popular list, equal for all.
+    """
+    served = runtime.served
+    release = served.release
+    row = release.index(member_id)
+    if caller.role in ("guide", "manager"):
+        served, row, _ = find_member(runtime, caller, member_id)
+        release = served.release
+    reason = None
+    if row is None or runtime.ledger.is_forgotten(member_id):
+        reason = "unknown_member"
+    elif not personalised:
+        reason = "not_personalised"
+    elif not runtime.ledger.standing(member_id, runtime.now()).personalised:
+        reason = "opted_out"
+    elif release.kind[row] == NEVER_SCORED:
+        reason = "not_scored"
+    sold_out = runtime.ledger.sold_out(store_id) if store_id else set()
+    if reason is None and row is not None:
+        items = _own(served, row, slate, n, sold_out, runtime.ledger.bought_items(member_id), caller.sees_scores)
+        if not items:
+            reason = "no_history"
+    if reason is not None:
+        # The same for everybody who is not personalised: the store asked for, not the member's own.
+        items = _popular(served, n, sold_out, store_id or "")
+    answer = {
+        "request_id": request_id,
+        "member_id": member_id,
+        "slate": slate,
+        "personalised": reason is None,
+        "store_id": store_id,
+        "items": items,
+        **versions(served, "items"),
+    }
+    if reason is not None:
+        answer |= {"source": "fallback", "fallback_reason": reason}
+    runtime.metrics.answers.labels("items", answer["source"]).inc()
+    runtime.journal.exposure(
+        {
+            "request_id": request_id,
+            "at": runtime.now(),
+            "member_id": member_id,
+            "store_id": store_id or "",
+            "slate": slate,
+            "personalised": reason is None,
+            "release_id": release.release_id,
+            "items": [item["item_id"] for item in items],
+        }
+    )
+    return answer
+
+
+def _own(
+    served: Served, row: int, slate: str, n: int, sold_out: set[str], bought: set[str], scores: bool
+) -> list[dict[str, Any]]:
+    arrays = served.release.items
+    codes = arrays.slates[slate][row]
+    reasons, points = arrays.reasons[slate][row], arrays.scores[slate][row]
+    items: list[dict[str, Any]] = []
+    for place, code in enumerate(codes.tolist()):
+        if code < 0 or len(items) == n:
+            break
+        item_id = arrays.item_ids[code]
+        if item_id in sold_out or item_id in bought or code in served.switched_off:
+            continue
+        item = item_said(served, code, len(items) + 1)
+        item["reason"] = _reason(served, int(reasons[place]))
+        if slate == "again":
+            due = int(arrays.due_days[row][place])
+            item["due_days"] = None if due == -1 else due
+        if scores:
+            item["score"] = float(points[place])
+        items.append(item)
+    return items
+
+
+def _popular(served: Served, n: int, sold_out: set[str], store_id: str) -> list[dict[str, Any]]:
+    popular = served.release.items.popular
+    codes = popular.get(store_id) or popular.get("") or ()
+    items: list[dict[str, Any]] = []
+    for code in codes:
+        if len(items) == n:
+            break
+        if code >= 0 and code not in served.switched_off and served.release.items.item_ids[code] not in sold_out:
+            items.append(item_said(served, code, len(items) + 1) | {"reason": POPULAR})
+    return items
+
+
+def item_said(served: Served, code: int, rank: int) -> dict[str, Any]:
+    """An item as every item list shows it. No price: one item has one price, and it is not ours to say."""
+    row = served.release.items.catalogue[code]
+    return {
+        "item_id": row["item_id"],
+        "title": row.get("title"),
+        "category": row.get("category"),
+        "rank": rank,
+        "reason": None,
+        "due_days": None,
+        "score": None,
+    }
+
+
+def related(runtime: Runtime, item_id: str, which: str, n: int) -> dict[str, Any]:
+    """Items similar to, or bought together with, an item."""
+    served = runtime.served
+    arrays = served.release.items
+    code = arrays.code_of.get(item_id)
+    if code is None:
+        raise not_found("item", item_id)
+    codes = [c for c in getattr(arrays, which)[code].tolist() if c >= 0 and c not in served.switched_off]
+    return {
+        "item_id": item_id,
+        "items": [item_said(served, c, rank) for rank, c in enumerate(codes[:n], 1)],
+        **versions(served, "items"),
+    }
+
+
+def count_of(said: str | None, default: int = 10) -> int:
+    """`n` of a query: 1 to 50."""
+    if said is None:
+        return default
+    if not said.isascii() or not said.isdigit() or not 1 <= int(said[:6]) <= MOST:
+        raise ApiError(400, "invalid_request", f"n must be a whole number from 1 to {MOST}", {"n": said[:40]})
+    return int(said)
+
+
+def flag_of(name: str, said: str | None, default: bool) -> bool:
+    """A yes or no of a query."""
+    if said is None:
+        return default
+    if said.lower() not in ("true", "false", "1", "0"):
+        raise ApiError(400, "invalid_request", f"{name} must be true or false", {name: said[:40]})
+    return said.lower() in ("true", "1")
+
+
+def _reason(served: Served, code: int) -> dict[str, str] | None:
+    return served.item_reasons[code] if code < len(served.item_reasons) else None

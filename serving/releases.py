@@ -1,0 +1,130 @@
+"""The release in use: a worker looks at the `current` link, loads a new one beside the old and swaps one reference."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.errors import HuitouError
+from serving.errors import ApiError
+from training.release import BrokenRelease, Release, open_release
+
+log = logging.getLogger("huitou.releases")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A release with the small things that every answer needs: people of the stores, sources, versions."""
+
+    release: Release
+    stores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    guides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def version(self) -> str:
+        return str(self.release.manifest.get("model_version") or self.release.release_id)
+
+    @cached_property
+    def as_of(self) -> str:
+        return str(self.release.manifest["as_of"])
+
+    @cached_property
+    def sources(self) -> dict[str, dict[str, Any]]:
+        """Per task: source (model or fallback), name, version, reason."""
+        models: Mapping[str, Mapping[str, Any]] = self.release.manifest.get("models", {})
+        return {
+            task: {key: said.get(key) for key in ("source", "name", "version", "reason")}
+            for task, said in models.items()
+        }
+
+    def source(self, *tasks: str) -> dict[str, Any]:
+        """`source` and `fallback_reason` of the first of the tasks that the release names."""
+        for task in tasks:
+            if task in self.sources:
+                said = self.sources[task]
+                return {"source": said["source"] or "model", "fallback_reason": said["reason"]}
+        return {"source": "model", "fallback_reason": None}
+
+    @cached_property
+    def item_reasons(self) -> list[dict[str, str]]:
+        return [dict(reason) for reason in self.release.manifest.get("item_reasons", [])]
+
+    @cached_property
+    def switched_off(self) -> frozenset[int]:
+        """Codes of items that are no longer sold."""
+        rows = enumerate(self.release.items.catalogue)
+        return frozenset(code for code, row in rows if row.get("status") == "off")
+
+
+class ReleaseStore:
+    """Watches a folder of releases; what is served changes only when the new one has loaded whole."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._served: Served | None = None
+        self._seen: Path | None = None
+        self.refused: dict[str, str] = {}
+        self.swaps = 0
+
+    @property
+    def served(self) -> Served:
+        """The release in use. Raises ApiError 503 while there is none."""
+        if self._served is None:
+            raise ApiError(
+                503, "no_release", "no release is loaded yet; `huitou release` makes one", None, {"Retry-After": "5"}
+            )
+        return self._served
+
+    @property
+    def ready(self) -> bool:
+        return self._served is not None
+
+    def look(self) -> bool:
+        """Load what `current` points at, if that changed; True where a new release took over.
+
+        A release that cannot be loaded is refused once, by name and reason, and the old one keeps answering.
+        """
+        try:
+            target = (self.root / "current").resolve(strict=True)
+        except OSError:
+            return False
+        if target == self._seen:
+            return False
+        try:
+            served = load_served(target)
+        except HuitouError as error:
+            self.refused[target.name] = str(error)
+            self._seen = target
+            log.error("release refused", extra={"release_id": target.name, "reason": str(error)})
+            return False
+        self._served, self._seen = served, target
+        self.swaps += 1
+        log.info("release loaded", extra={"release_id": target.name})
+        return True
+
+
+def load_served(path: Path) -> Served:
+    """Open a release folder and what serving needs beside it. Raises BrokenRelease where it does not fit this code."""
+    release = open_release(path)
+    columns = release.manifest.get("columns")
+    if columns is not None and release.vectors.ndim == 2 and release.vectors.shape[1] != len(columns):
+        raise BrokenRelease(
+            f"release {path.name}: the vectors have {release.vectors.shape[1]} columns, "
+            f"the manifest names {len(columns)}; write it again with this version of Huitou"
+        )
+    n = len(release.items.item_ids)
+    highest = {name: int(np.max(codes, initial=-1)) for name, codes in (("similar", release.items.similar),)}
+    if highest["similar"] >= n:
+        raise BrokenRelease(f"release {path.name}: similar items name code {highest['similar']}, there are {n} items")
+    return Served(release, _people(path / "stores.json", "store_id"), _people(path / "guides.json", "guide_id"))
+
+
+def _people(path: Path, key: str) -> dict[str, dict[str, Any]]:
+    if not path.is_file():
+        return {}
+    return {str(row[key]): row for row in json.loads(path.read_text(encoding="utf-8"))}

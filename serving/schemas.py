@@ -1,0 +1,424 @@
+"""The shapes of the HTTP interface. A field that a release cannot fill is null, and where it matters a reason stands beside."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=160, pattern=r"^[^\x00-\x1f/]+$")]
+Outcome = Literal[
+    "sent",
+    "replied",
+    "appointment",
+    "visited",
+    "ordered",
+    "no_answer",
+    "snoozed",
+    "not_suitable",
+    "refused",
+    "do_not_contact",
+    "wrong_person",
+    "unfriended",
+    "complaint",
+    "skipped",
+]
+Channel = Literal["wecom_1v1", "call_human", "sms", "store_visit"]
+Slate = Literal["again", "new", "mixed"]
+
+
+class Asked(BaseModel):
+    """A body that a caller sends: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorSaid(BaseModel):
+    code: str
+    message: str
+    detail: Any = None
+
+
+class ErrorAnswer(BaseModel):
+    """Every error, on every endpoint."""
+
+    error: ErrorSaid
+
+
+class Words(BaseModel):
+    """A sentence in both languages."""
+
+    zh: str
+    en: str
+
+
+class Versioned(BaseModel):
+    """What every answer from a model says about itself."""
+
+    model_version: str
+    as_of: dt.date
+    source: str = Field(description="model or fallback")
+    fallback_reason: str | None = None
+
+
+class Suggestion(BaseModel):
+    item_id: str
+    title: str | None = None
+    why: str | Words | None = None
+
+
+class Task(BaseModel):
+    """One member to contact today. score_yuan, propensity and components are null for a guide and a manager."""
+
+    task_id: str
+    list_id: str
+    guide_id: str
+    store_id: str | None
+    member_id: str
+    display_name: str | None
+    date: dt.date
+    rank: int
+    task_type: str | None
+    reason_code: str | None
+    reason: Words | None
+    draft: Words | None
+    evidence: dict[str, float | int | str | None]
+    suggestions: list[Suggestion]
+    channels: list[str]
+    tier: str | None
+    stage: str | None
+    churn_band: str | None
+    last_purchase: str | None = Field(description="day of the last purchase")
+    last_contact: str | None
+    contacts_30d: int | None
+    expires_at: str | None
+    state: str
+    state_at: dt.datetime | None
+    outcome_event_id: str | None = Field(default=None, description="the newest outcome, for an undo")
+    score_yuan: float | None = None
+    propensity: float | None = None
+    components: dict[str, float] | None = None
+
+
+class Removed(BaseModel):
+    reason: str
+    count: int
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+
+
+class ContactListAnswer(BaseModel):
+    list_id: str
+    guide_id: str
+    store_id: str | None
+    date: dt.date
+    version: int
+    generated_at: dt.datetime
+    policy_version: str | None
+    model_versions: dict[str, Any] | None
+    capacity: int | None
+    eligible: int | None
+    excluded: dict[str, int] = Field(description="members left out when the list was made, by reason")
+    removed: list[Removed] = Field(description="tasks taken off since, by reason; the others keep their places")
+    fallback: str | None
+    progress: Progress
+    items: list[Task]
+
+
+class TaskAnswer(BaseModel):
+    task: Task
+    outcomes: list[dict[str, Any]]
+    removed: str | None = Field(description="why the task is off the list by now")
+
+
+class OutcomePost(Asked):
+    event_id: Id = Field(description="made by the client, once per tap; sending it again is safe")
+    task_id: Id
+    outcome: Outcome
+    at: dt.datetime
+    channel: Channel | None = None
+    note: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class OutcomeBatch(Asked):
+    outcomes: Annotated[list[OutcomePost], Field(min_length=1, max_length=500)]
+
+
+class OutcomeNoted(BaseModel):
+    event_id: str
+    status: int = Field(description="201 noted, 200 known already, 404 no such task, 409 same id with another body")
+    task_id: str | None
+    state: str | None
+    error: ErrorSaid | None = None
+
+
+class OutcomeAnswer(BaseModel):
+    results: list[OutcomeNoted]
+
+
+class RegeneratePost(Asked):
+    date: dt.date
+    guides: list[Id] | None = Field(default=None, max_length=5000)
+    store: Id | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    idempotency_key: Id
+    seed: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+
+class JobAnswer(BaseModel):
+    job_id: str
+    kind: str
+    state: Literal["waiting", "running", "done", "failed"]
+    request: dict[str, Any]
+    result: dict[str, Any] | None
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    attempts: int
+
+
+class GuideRow(BaseModel):
+    guide_id: str
+    name: str | None
+    role: str | None
+    status: str | None
+    on_leave: bool
+    capacity: int | None
+    tasks: int
+    done: int
+
+
+class StoreGuides(BaseModel):
+    store_id: str
+    name: str | None
+    date: dt.date | None
+    guides: list[GuideRow]
+
+
+class ReassignPost(Asked):
+    task_ids: Annotated[list[Id], Field(min_length=1, max_length=500)]
+    guide_id: Id
+
+
+class ReassignAnswer(BaseModel):
+    moved: int
+    guide_id: str
+
+
+class LeavePut(Asked):
+    since: dt.date
+    until: dt.date | None = None
+
+
+class LeaveAnswer(BaseModel):
+    guide_id: str
+    on_leave: bool
+    waiting_tasks: list[str] = Field(description="un-started tasks of that day, to be handed over")
+
+
+class Bought(BaseModel):
+    item_id: str
+    title: str | None = None
+    qty: float | None = None
+
+
+class VisitSeen(BaseModel):
+    day: str
+    spend_yuan: float | None = None
+    items: list[Bought] = []
+
+
+class Liked(BaseModel):
+    name: str
+    purchases: int
+
+
+class Window(BaseModel):
+    """When the member is expected back, given that they come back at all."""
+
+    low: dt.date | None
+    median: dt.date | None
+    high: dt.date | None
+    null_reason: str | None
+    sentence: Words
+
+
+class ReasonSaid(Words):
+    code: str
+
+
+class MemberAnswer(Versioned):
+    """The member's card. Probabilities and expected spend are null for a guide and a manager."""
+
+    member_id: str
+    display_name: str | None
+    level: str | None
+    store_id: str | None
+    guide_id: str | None
+    is_friend: bool | None
+    birthday: str | None
+    registered_on: str | None
+    tier: str | None
+    stage: str | None
+    stage_words: Words | None
+    churn_band: str | None
+    churn_words: Words
+    window: Window
+    preference: list[Liked]
+    reasons: list[ReasonSaid]
+    last_visits: list[VisitSeen]
+    last_contact: dict[str, Any] | None
+    timeline: list[dict[str, Any]]
+    channels: list[str]
+    blocks: list[str] = Field(description="what keeps the member off lists")
+    consents: dict[str, bool]
+    personalised: bool
+    churn_probability: float | None = None
+    return_probability: float | None = None
+    expected_spend_yuan: float | None = None
+    expected_spend_low_yuan: float | None = None
+    expected_spend_high_yuan: float | None = None
+
+
+class WhyAnswer(Versioned):
+    member_id: str
+    reasons: list[ReasonSaid]
+    numbers: dict[str, float | None] = Field(description="the member's own numbers that the sentences use")
+
+
+class ItemSaid(BaseModel):
+    item_id: str
+    title: str | None
+    category: str | None
+    rank: int
+    reason: ReasonSaid | None = None
+    due_days: int | None = Field(default=None, description="days until the item is due again, from as_of")
+    score: float | None = None
+
+
+class RecommendationAnswer(Versioned):
+    request_id: str
+    member_id: str
+    slate: Slate
+    personalised: bool
+    store_id: str | None
+    items: list[ItemSaid]
+
+
+class ItemsAnswer(Versioned):
+    item_id: str
+    items: list[ItemSaid]
+
+
+class ConsentPut(Asked):
+    purpose: Literal[
+        "service",
+        "personalised_recommendation",
+        "marketing_wecom",
+        "marketing_sms",
+        "marketing_call",
+        "profile_cross_brand",
+        "share_ads",
+        "chat_archive",
+    ]
+    state: Literal["granted", "refused", "withdrawn"]
+    at: dt.datetime | None = None
+    policy_version: Annotated[str, StringConstraints(max_length=64)] | None = None
+    evidence_ref: Annotated[str, StringConstraints(max_length=256)] | None = None
+
+
+class ConsentsPut(Asked):
+    consents: Annotated[list[ConsentPut], Field(min_length=1, max_length=20)]
+
+
+class ConsentsAnswer(BaseModel):
+    member_id: str
+    consents: dict[str, bool]
+    personalised: bool
+    channels: list[str]
+
+
+class EventPost(Asked):
+    event_id: Id
+    kind: Literal["order", "return", "view", "stock"]
+    at: dt.datetime
+    member_id: Id | None = None
+    item_id: Id | None = None
+    store_id: Id | None = None
+    qty: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+
+
+class EventBatch(Asked):
+    events: Annotated[list[EventPost], Field(min_length=1, max_length=500)]
+
+
+class EventNoted(BaseModel):
+    event_id: str
+    status: int
+
+
+class EventAnswer(BaseModel):
+    results: list[EventNoted]
+
+
+class RulesPut(Asked):
+    rules: Annotated[dict[str, Any], Field(min_length=1, max_length=50)]
+
+
+class RulesAnswer(BaseModel):
+    rules: dict[str, Any]
+
+
+class ForgetAnswer(BaseModel):
+    """The receipt of a deletion: where rows were removed, and what is left to do offline."""
+
+    receipt_id: str
+    at: dt.datetime
+    ledger: dict[str, int]
+    release: str
+    next_step: str
+
+
+class ModelAnswer(BaseModel):
+    release_id: str
+    model_version: str
+    as_of: dt.date
+    created_at: str
+    horizon_days: int
+    members: int
+    models: dict[str, dict[str, Any]]
+    age_days: int
+    stale: bool
+
+
+class Ready(BaseModel):
+    task: str
+    source: str
+    have: dict[str, Any] | None
+    need: dict[str, Any] | None
+    fallback: str | None
+    reason: str | None
+
+
+class ReadinessAnswer(BaseModel):
+    release_id: str
+    tasks: list[Ready]
+
+
+class SummaryAnswer(BaseModel):
+    status: Literal["measured", "not_enough_data"]
+    date: dt.date | None
+    have: dict[str, int]
+    need: dict[str, int]
+    result: dict[str, Any] | None
+
+
+class SessionPost(Asked):
+    token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class SessionAnswer(BaseModel):
+    role: str
+    home: str

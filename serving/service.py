@@ -1,0 +1,178 @@
+"""The BentoML service: typed bulk calls, and the REST app mounted beside them, behind one gate.
+
+    bentoml serve serving.service:Huitou        (or `huitou serve`, which sets everything up)
+
+HUITOU_HOME names the home folder. Importing this module opens nothing; a worker opens its state when it starts.
+"""
+
+import datetime as dt
+import gc
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+# Before bentoml is imported: no telemetry, and one BLAS thread a worker.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import bentoml
+from pydantic import Field
+
+from outreach.ledger import Ledger
+from serving.runtime import LazyRuntime, Runtime, brand_clock
+from serving.settings import place_from_environment
+
+# BentoML 1.4 never cancels its per-request timer, so that every request's objects live this long: keep it short.
+TIMEOUT_SECONDS = 5
+# Full collections walk everything alive and stop the worker; what is loaded at the start is frozen, the rest is rarely full.
+GC_THRESHOLDS = (50_000, 50, 1_000)
+
+MemberIds = Annotated[list[str], Field(min_length=1, max_length=1000, description="up to 1,000 member ids")]
+
+
+def open_runtime(*, migrate: bool = False) -> Runtime:
+    """The worker's state, as the environment describes it."""
+    place = place_from_environment()
+    clock = brand_clock(place.settings.timezone, dt.datetime.now)
+    today = os.environ.get("HUITOU_TODAY")
+    if today:
+        day = dt.date.fromisoformat(today)
+        clock = _on_day(clock, day)
+    return Runtime(place, clock, migrate=migrate)
+
+
+def _on_day(clock: Callable[[], dt.datetime], day: dt.date) -> Callable[[], dt.datetime]:
+    return lambda: dt.datetime.combine(day, clock().time())
+
+
+runtime = LazyRuntime(open_runtime)
+
+
+class LazyRest:
+    """The REST app, built when the first request comes, so that importing the service stays cheap."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+        self._hot: Any = None
+
+    def app(self) -> Any:
+        if self._app is None:
+            from serving.app import rest_app
+            from serving.routes.hot import HotRoutes
+
+            self._hot = HotRoutes()
+            self._app = rest_app(runtime, self._hot)
+        return self._app
+
+    def hot(self) -> Any:
+        self.app()
+        return self._hot.by_template()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app()(scope, receive, send)
+
+
+rest = LazyRest()
+
+
+class LazyGate:
+    """The gate, built with the first request."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._behind = app
+        self._gate: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._gate is None:
+            from serving.gate import Gate
+
+            self._gate = Gate(self._behind, runtime, rest.app, rest.hot())
+        await self._gate(scope, receive, send)
+
+
+@bentoml.service(
+    name="huitou",
+    workers=int(json.loads(os.environ.get("HUITOU_SERVING", "{}")).get("settings", {}).get("workers", 1)),
+    traffic={"timeout": TIMEOUT_SECONDS},
+    # Our own metrics name route templates; BentoML's would name every member's path.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"sample_rate": 0.0},
+)
+@bentoml.asgi_app(rest, path="/")
+class Huitou:
+    """Churn, timing, value and items in bulk; lists, cards and pages through the mounted app."""
+
+    @bentoml.on_deployment
+    def prepare() -> None:  # BentoML calls it once, without an instance
+        """Bring the ledger up to date once, before the workers start."""
+        place = place_from_environment()
+        Path(place.home).mkdir(parents=True, exist_ok=True)
+        Ledger(place.ledger_url, brand_id=place.brand_id).close()
+
+    def __init__(self) -> None:
+        from serving.logs import structured_logs
+
+        structured_logs()
+        runtime()
+        rest.app()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Begin watching for releases."""
+        runtime().start()
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        """Write what waits."""
+        await runtime().stop()
+
+    @bentoml.api(route="/churn")
+    async def churn(
+        self, member_ids: MemberIds, horizon_days: Annotated[int | None, Field(ge=1, le=730)] = None
+    ) -> dict[str, Any]:
+        """Probability of no purchase within the horizon, per member."""
+        from serving import bulk
+
+        return bulk.churn(runtime(), member_ids, horizon_days)
+
+    @bentoml.api(route="/next_purchase")
+    async def next_purchase(self, member_ids: MemberIds) -> dict[str, Any]:
+        """Probability of a return and the window of the next purchase, per member."""
+        from serving import bulk
+
+        return bulk.next_purchase(runtime(), member_ids)
+
+    @bentoml.api(route="/value")
+    async def value(self, member_ids: MemberIds) -> dict[str, Any]:
+        """Expected net spend of the next year with its interval, per member."""
+        from serving import bulk
+
+        return bulk.value(runtime(), member_ids)
+
+    @bentoml.api(route="/recommend")
+    async def recommend(
+        self,
+        ctx: bentoml.Context,
+        member_ids: MemberIds,
+        slate: Annotated[str, Field(pattern="^(again|new|mixed)$")] = "mixed",
+        n: Annotated[int, Field(ge=1, le=50)] = 10,
+        store_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Items to recommend, per member."""
+        from serving import bulk
+        from serving.access import call_of
+
+        call = call_of(ctx.request)
+        return bulk.recommend(
+            runtime(), call.who, member_ids, slate=slate, n=n, store_id=store_id, request_id=call.request_id
+        )
+
+
+Huitou.add_asgi_middleware(LazyGate)  # type: ignore[attr-defined]  # the decorator made a Service of it
