@@ -11,6 +11,7 @@ from typing import Any
 
 from features.errors import InputError
 from outreach.settings import ContactSettings
+from serving.settings import Place, ServingSettings
 from training.settings import TrackingSettings, TrainingSettings
 
 FILE_NAME = "huitou.toml"
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type] = {
     "tracking": TrackingSettings,
     "contact": ContactSettings,
     "release": ReleaseSettings,
+    "serving": ServingSettings,
 }
 
 
@@ -51,6 +53,12 @@ class Config:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     contact: ContactSettings = field(default_factory=ContactSettings)
     release: ReleaseSettings = field(default_factory=ReleaseSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
+
+    @property
+    def place(self) -> Place:
+        """What a worker of the service is told."""
+        return Place(self.home.path, self.ledger_url, self.brand.id, self.serving)
 
     @cached_property
     def home(self) -> "Home":

@@ -37,9 +37,10 @@ def write_lists(
     day: date,
     *,
     now: datetime,
+    only_guides: set[str] | None = None,
     progress: Progress = quiet,
 ) -> ListsWritten:
-    """Make every guide's list of `day` and save it; saving the same lists again changes nothing.
+    """Make every guide's list of `day` (or `only_guides`') and save it; saving the same lists again changes nothing.
 
     Raises InputError where stores, guides or assignments are missing, or where the release knows more than `day` may.
     """
@@ -55,8 +56,10 @@ def write_lists(
     settings = dataclasses.replace(config.contact, horizon_days=int(release.manifest["horizon_days"]))
     inputs = list_inputs(config.brand.id, tables, release, ledger, day)
     plan = plan_lists(inputs, day, settings, config.training.seed, progress=progress)
-    counts = ledger.save_lists(day, plan.lists, run_id=release.release_id, at=now)
-    ledger.save_chances(day, plan.propensities)
+    lists = [one for one in plan.lists if only_guides is None or one.guide_id in only_guides]
+    counts = ledger.save_lists(day, lists, run_id=release.release_id, at=now)
+    if only_guides is None:
+        ledger.save_chances(day, plan.propensities)
     return ListsWritten(plan, counts)
 
 

@@ -377,7 +377,7 @@ class ForgetAnswer(BaseModel):
     receipt_id: str
     at: dt.datetime
     ledger: dict[str, int]
-    release: str
+    releases: dict[str, str] = Field(description="release rewritten -> the one without the member")
     next_step: str
 
 

@@ -78,7 +78,7 @@ def export(member_id: Id, runtime: State, call: Asked) -> dict[str, object]:
 @routes.delete("/v1/members/{member_id}", response_model=ForgetAnswer)
 async def delete(member_id: Id, runtime: State, call: Asked) -> Response:
     """Forget a member: ledger rows at once, the releases rewritten, a keyed mark that keeps them out of later inputs."""
-    receipt = await run_in_threadpool(forget_member, runtime, call.who, member_id)
+    receipt = await run_in_threadpool(forget_member, runtime, member_id)
     audit(runtime, call, "member.forget", detail=receipt["receipt_id"])
     return said(receipt)
 

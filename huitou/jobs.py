@@ -1,0 +1,47 @@
+"""A job of the ledger in, done and noted: so far one kind, making the contact lists of a day anew."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from features.errors import HuitouError
+from features.tables import open_tables
+from huitou.config import Config
+from huitou.daily import write_lists
+from huitou.forgotten import without_forgotten
+from outreach.ledger import Ledger
+from training.release import open_release
+
+REGENERATE = "regenerate_lists"
+
+
+def run_one(config: Config, ledger: Ledger, *, now: Callable[[], datetime]) -> dict[str, Any] | None:
+    """Claim and run the oldest waiting job; None where there is none. A failure is noted with its message."""
+    job = ledger.claim_job(REGENERATE, at=now().replace(tzinfo=None))
+    if job is None:
+        return None
+    try:
+        result, failed = regenerate_lists(config, ledger, job["request"], now=now()), False
+    except HuitouError as error:
+        result, failed = {"error": str(error)}, True
+    ledger.finish_job(job["job_id"], at=now().replace(tzinfo=None), result=result, failed=failed)
+    return ledger.job(job["job_id"])
+
+
+def regenerate_lists(config: Config, ledger: Ledger, request: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Make the lists of a day anew for the guides asked for; tasks that were started stay."""
+    if request.get("seed") is not None:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=int(request["seed"])))
+    release = open_release(config.home.current)
+    tables = without_forgotten(open_tables(Path(config.brand.input)), ledger)
+    guides = set(request["guides"]) if request.get("guides") else None
+    if guides is None and request.get("store"):
+        rows = json.loads((release.path / "guides.json").read_text(encoding="utf-8"))
+        guides = {str(row["guide_id"]) for row in rows if str(row.get("store_id")) == request["store"]}
+    written = write_lists(
+        config, tables, release, ledger, date.fromisoformat(request["date"]), now=now, only_guides=guides
+    )
+    return {"date": request["date"], **written.counts}
