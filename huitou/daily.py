@@ -103,15 +103,20 @@ def suggestion_frame(release: Release) -> pd.DataFrame:
     row, place = np.nonzero(codes >= 0)
     items = np.array([*release.items.item_ids, ""], dtype=object)
     titles = np.array([*(str(i.get("title") or i["item_id"]) for i in release.items.catalogue), ""], dtype=object)
-    whys = np.array([reason["zh"] for reason in release.manifest["item_reasons"]], dtype=object)
-    chosen = codes[row, place]
+    chosen, because = codes[row, place], np.asarray(release.items.because["mixed"][scored, :SHOWN_ITEMS])[row, place]
+    sentences = np.array([reason["zh"] for reason in release.manifest["item_reasons"]], dtype=object)
+    why = pd.Series(sentences[reasons[row, place]])
+    named = why.str.contains("{item}", regex=False)
+    why[named] = [text.replace("{item}", item) for text, item in zip(why[named], titles[because[named]], strict=True)]
+    # The mixed list says no day by which an item is used up; the list to buy again does.
+    why = why.str.replace("，约{days}天后用完", "", regex=False)
     return pd.DataFrame(
         {
             "member_id": _text(release.ids[scored])[row],
             "rank": place + 1,
             "item_id": items[chosen],
             "title": titles[chosen],
-            "why": whys[reasons[row, place]],
+            "why": why.to_numpy(),
         }
     )
 

@@ -22,7 +22,7 @@ from huitou.forgotten import without_forgotten
 from outreach.ledger import Ledger
 from training.cards import member_cards
 from training.curve_model import CurveModel
-from training.item_model import REASONS, ItemModel
+from training.item_model import REASONS, SLATES, ItemModel
 from training.promote import GATES, Promotion, promote
 from training.release import Release, open_release
 from training.release_writer import (
@@ -39,6 +39,7 @@ from training.value import ValueModel
 
 # Places in a precomputed list; a guide sees three, the mini-program asks for ten, rules may take some away.
 LIST_LENGTH = 20
+_SLATE_PARTS = ("", "_score", "_reason", "_because")
 
 
 def read_history(config: Config, progress: Progress = quiet) -> History:
@@ -151,9 +152,8 @@ def make_release(config: Config, history: History, *, now: datetime, progress: P
         predictions=predictions,
         cards=member_cards(history, ids.tolist(), as_of),
         slates={
-            **{name: getattr(lists, name) for name in ("again", "new", "mixed")},
-            **{f"{name}_score": getattr(lists, f"{name}_score") for name in ("again", "new", "mixed")},
-            **{f"{name}_reason": getattr(lists, f"{name}_reason") for name in ("again", "new", "mixed")},
+            **{f"{name}{part}": getattr(lists, f"{name}{part}") for name in SLATES for part in _SLATE_PARTS},
+            "rung": lists.rung,
             "due_days": lists.again_due_days,
             "similar": lists.similar,
             "together": lists.together,

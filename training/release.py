@@ -61,7 +61,9 @@ class ItemArrays:
     """The item side of a release, memory-mapped. Codes index `item_ids`; -1 is an empty place.
 
     `slates[name]` is int32 [members, n] for name in again, new, mixed; `scores[name]` float32, `reasons[name]` uint8
-    of the same shape; `due_days` int16 [members, n] beside `again` (-1 none); `similar`, `together` int32 [items, k];
+    of the same shape into the manifest's item_reasons, whose sentences may speak of {item}, the own item coded in
+    `because[name]`, and of {days}; `due_days` int16 [members, n] beside `again` (-1 none); `rung` uint8 [members] into
+    the manifest's item_rungs: which step of the ladder filled the lists; `similar`, `together` int32 [items, k];
     `popular` maps a store id (or "" for the brand) to codes in order.
     """
 
@@ -70,6 +72,8 @@ class ItemArrays:
     slates: Mapping[str, npt.NDArray[np.int32]]
     scores: Mapping[str, npt.NDArray[np.float32]]
     reasons: Mapping[str, npt.NDArray[np.uint8]]
+    because: Mapping[str, npt.NDArray[np.int32]]
+    rung: npt.NDArray[np.uint8]
     due_days: npt.NDArray[np.int16]
     similar: npt.NDArray[np.int32]
     together: npt.NDArray[np.int32]
@@ -200,6 +204,8 @@ def open_release(path: Path) -> Release:
         slates={name: array(f"items/{name}") for name in slates},
         scores={name: array(f"items/{name}_score") for name in slates},
         reasons={name: array(f"items/{name}_reason") for name in slates},
+        because={name: array(f"items/{name}_because") for name in slates},
+        rung=array("items/rung"),
         due_days=array("items/due_days"),
         similar=array("items/similar"),
         together=array("items/together"),

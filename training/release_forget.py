@@ -15,7 +15,7 @@ from training.release import Release, open_release, sign
 from training.release_writer import current_release, list_releases, point_current_at
 
 # Arrays with one row a member; everything else in a release speaks of no member.
-_BY_MEMBER_ITEMS = ("again", "new", "mixed", "due_days")
+_BY_MEMBER_ITEMS = ("again", "new", "mixed", "due_days", "rung")
 
 
 def forget_in_releases(root: Path, member_id: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ def _write_without(release: Release, row: int, target: Path) -> None:
     per_member += [
         path
         for path in (staging / "items").glob("*.npy")
-        if path.stem.removesuffix("_score").removesuffix("_reason") in _BY_MEMBER_ITEMS
+        if path.stem.removesuffix("_score").removesuffix("_reason").removesuffix("_because") in _BY_MEMBER_ITEMS
     ]
     for path in per_member:
         values = np.load(path, allow_pickle=False)

@@ -51,6 +51,7 @@ class ReleaseParts:
     catalogue: Sequence[Mapping[str, Any]]
     popular: Mapping[str, Sequence[int]]
     item_reasons: Sequence[Mapping[str, str]]
+    item_rungs: Sequence[str]
     places: Mapping[str, Sequence[Mapping[str, Any]]]
     models: Mapping[str, Path]
     sources: Mapping[str, ModelSource]
@@ -107,6 +108,7 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "predictions": _numeric(frame),
         "labels": labels,
         "item_reasons": list(parts.item_reasons),
+        "item_rungs": list(parts.item_rungs),
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},
         "model_version": "+".join(f"{t}:{s.version}" for t, s in sorted(parts.sources.items())),
     }

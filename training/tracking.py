@@ -7,6 +7,7 @@ folder), or wherever a tracking URI points. No member rows are ever logged: only
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -188,8 +189,8 @@ class Run:
 
 def _numbers(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
     for key, value in values.items():
-        # MLflow allows letters, digits, _ - . / and blanks in a metric's name.
-        name = f"{prefix}{key}".replace("@", "_at_").replace("=", "_").replace(">", "ge").replace("<", "lt")
+        # MLflow allows letters, digits and _ - . : / in a metric's name.
+        name = re.sub(r"[^\w\-.:/ ]", "_", f"{prefix}{key}".replace("@", "_at_"), flags=re.ASCII)
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{name}/")
         elif isinstance(value, bool) or value is None:

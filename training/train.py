@@ -10,11 +10,16 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.history import History
 from features.progress import Progress, quiet
+from features.vectors import build_vectors
 from training.backtest import backtest
 from training.curve_model import CurveModel, fit_curve_model, propose_horizon
 from training.item_model import fit_item_model
+from training.labels import label_outcomes
+from training.metrics import LOG_LOSS_CLIP
 from training.model_card import model_card
 from training.promote import FALLBACK_FOLDER, GATES, REPORT, Verdict, verdict
 from training.settings import TrainingSettings
@@ -99,12 +104,41 @@ def train(
                     tracker.client.log_artifacts(
                         child.run_id, str(work / f"{task}-{FALLBACK_FOLDER}"), FALLBACK_FOLDER
                     )
-                elif (champion := tracker.get(task, CHAMPION)) is not None and cutoffs:
-                    child.json("champion.json", {"version": champion.version, "as_of": champion.tags.get("as_of")})
+                elif task == "curve" and report is not None:
+                    beside = beside_champion(tracker, history, report, work)
+                    if beside is not None:
+                        child.json("champion.json", beside)
                 tags = {"source": "model", "as_of": as_of.isoformat(), "horizon_days": str(horizon)}
                 challengers[task] = tracker.register(task, child, folder, alias=CHALLENGER, tags=tags)
         progress("trained", 1.0)
         return Training(as_of, horizon, cutoffs, parent.run_id, report, challengers, verdicts)
+
+
+def beside_champion(
+    tracker: Tracker, history: History, report: Mapping[str, Any], work: Path
+) -> dict[str, Any] | None:
+    """The log loss of the recipe just judged minus the champion's, on the newest cut-off; keys version, as_of, difference.
+
+    None where there is no champion, where it was trained on that window (a comparison would flatter it), or where it
+    was made for other columns.
+    """
+    champion = tracker.get("curve", CHAMPION)
+    day = str(max(report["cutoffs"]))
+    if champion is None or champion.tags.get("as_of", "9999") > day:
+        return None
+    as_of, horizon = date.fromisoformat(day), int(report["horizon_days"])
+    model = CurveModel.load(tracker.fetch(champion, work / "champion"))
+    vectors = build_vectors(history, [as_of])
+    if list(model.card.get("columns") or []) != [column.name for column in vectors.columns]:
+        return None
+    churned = label_outcomes(history, vectors, [as_of], horizon).churned
+    curves = model.predict(vectors)
+    if horizon > curves.max_days:
+        return None
+    p = np.clip(curves.at(horizon), LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
+    loss = float(-np.where(churned, np.log(p), np.log1p(-p)).mean())
+    own = report["tasks"]["churn"]["per_cutoff"][day]["model"]["log_loss"]["value"]
+    return {"version": champion.version, "as_of": day, "difference": own - loss}
 
 
 _TOO_YOUNG = "no matured cut-off to judge on: the history is shorter than two horizons"
