@@ -22,7 +22,7 @@ from huitou.forgotten import without_forgotten
 from outreach.ledger import Ledger
 from training.cards import member_cards
 from training.curve_model import CurveModel
-from training.item_model import REASONS, SLATES, ItemModel
+from training.item_model import REASONS, RUNGS, SLATES, ItemModel
 from training.promote import GATES, Promotion, promote
 from training.release import Release, open_release
 from training.release_writer import (
@@ -160,7 +160,8 @@ def make_release(config: Config, history: History, *, now: datetime, progress: P
         },
         catalogue=catalogue(history, lists.item_ids),
         popular={store: np.asarray(codes).tolist() for store, codes in lists.popular.items()},
-        item_reasons=[{"code": r.code, "zh": r.zh, "en": r.en} for r in REASONS],
+        item_reasons=[dict(reason) for reason in REASONS],
+        item_rungs=RUNGS,
         places=places(history),
         models=served.folders,
         sources=served.sources,

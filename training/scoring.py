@@ -12,7 +12,7 @@ from features.progress import Progress, quiet
 from features.vectors import MemberVectors, build_vectors
 from training.curve_model import CurveModel
 from training.release import COLD, NEVER_SCORED, SCORED
-from training.stages import assign_stage
+from training.stages import assign_stage, stage_thresholds
 from training.tiers import assign_tiers
 from training.timing import next_purchase
 from training.value import ValueModel
@@ -119,7 +119,9 @@ def score(
     )
     frame = frame.merge(scored.frame[["member_id", *CARRIED]], on="member_id", validate="one_to_one")
     frame = known.merge(frame, on="member_id", how="left", validate="one_to_one")
-    frame = frame.merge(assign_stage(vectors), on="member_id", how="left", validate="one_to_one")
+    frame = frame.merge(
+        assign_stage(vectors, stage_thresholds(history, as_of)), on="member_id", how="left", validate="one_to_one"
+    )
     progress("arranged", 0.95)
     return Predictions(
         as_of=as_of,
