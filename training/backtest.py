@@ -119,10 +119,11 @@ def backtest(
         },
         "tasks": {},
     }
+    found: dict[str, Any] = {}
     at = len(days) * share
-    for task in tasks:
+    for task in sorted(tasks, key=lambda task: task != "items"):  # the long one first, so that progress goes forward
         if task == "items":
-            report["tasks"]["items"] = judge_items(
+            found["items"] = judge_items(
                 history,
                 days,
                 horizon_days,
@@ -133,7 +134,8 @@ def backtest(
             )
         else:
             progress(f"judging {task}", min(1.0, 1.0 - share / 4))
-            report["tasks"][task] = _judge_task(task, cutoffs, horizon_days, seed, draws)
+            found[task] = _judge_task(task, cutoffs, horizon_days, seed, draws)
+    report["tasks"] = {task: found[task] for task in tasks}
     progress("judged", 1.0)
     return _plain(report)
 

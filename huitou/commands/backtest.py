@@ -45,6 +45,7 @@ def command(
     beside plain baselines, with 95 % intervals from a bootstrap over members. Writes FILE.json and FILE.html.
     """
     from features.history import build_history
+    from features.rekeying import one_person_each
     from features.tables import open_tables
     from training.backtest import backtest
     from training.report import html_report
@@ -69,6 +70,7 @@ def command(
             return lambda message, done: bar.update(line, description=message[:60], completed=start + share * done)
 
         tables = open_tables(folder, progress=tell(0.08, 0.0))
+        tables, _ = one_person_each(tables)
         history = build_history(tables, progress=tell(0.02, 0.08))
         report = backtest(
             history,
