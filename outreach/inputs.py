@@ -39,7 +39,7 @@ class ListInputs:
     assignments: member_id, guide_id, start_at, end_at?, store_id?, is_friend?, friend_lost_at?
     guides: guide_id, store_id, status (active, leave, left), daily_capacity?, role?
     predictions: member_id, churn_probability, recency_days, visits, gap_shrunk_days, spend_mean_yuan,
-        tier? (A, B, C), engagement? (standard score), buys_anyway_probability? (within the window); buyers only
+        tier? (A, B, C), engagement? (standard score), signal_*? (more of them, for learning), buys_anyway_probability? (within the window); buyers only
     consents: member_id, purpose, state (granted, refused, withdrawn), at
     contacts: member_id, sent_at (null = not sent), channel, outcome?, outcome_at?, content_type?, kind? (task type)
     opt_outs: member_id, kind? (contact or personalisation; contact where absent), at?
@@ -341,6 +341,7 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
     usual_cycle = float(np.nanmedian(cycle)) if np.isfinite(cycle).any() else 60.0
     churn = np.clip(_numbers(p, "churn_probability", rows, 1.0), 0.0, 1.0)
     anyway = _numbers(p, "buys_anyway_probability", rows, np.nan)
+    signals = sorted(c for c in p.columns if c.startswith("signal_"))
     standing = Standing(
         days_since=_numbers(p, "recency_days", rows, NEVER),
         cycle_days=np.where(np.isnan(cycle), usual_cycle, np.maximum(cycle, 1.0)),
@@ -357,6 +358,7 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
         ),
         engagement=_numbers(p, "engagement", rows, 0.0),
         fatigue=touches["fatigue"],
+        signals=np.column_stack([_numbers(p, c, rows, 0.0) for c in signals]) if signals else np.zeros((n, 0)),
     )
     tier = np.full(n, "", dtype=object)
     if "tier" in p.columns:

@@ -7,7 +7,7 @@ The cold filling is flat: it does not bet on a window in which a member is "due"
 earned .60 of the best order in one simulated world and .84 in another, while the flat one earned about .7 everywhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,8 @@ class Standing:
 
     days_since, cycle_days: days; visits: count; basket_yuan: expected basket; churn: P(no purchase within H days);
     buys_anyway: P(purchase within the window uncontacted); engagement: standard scores of how readily the member
-    answers, 0 where unknown; fatigue: decayed sum of past contacts; tier: 0 lowest … 1 highest share.
+    answers, 0 where unknown; fatigue: decayed sum of past contacts; signals [n, s]: further standard scores that the log
+    may find to matter.
     """
 
     days_since: Floats
@@ -53,9 +54,14 @@ class Standing:
     buys_anyway: Floats
     engagement: Floats
     fatigue: Floats
+    signals: Floats
 
     def __len__(self) -> int:
         return len(self.days_since)
+
+    def at(self, rows: NDArray[np.int64]) -> "Standing":
+        """The standing of some members."""
+        return Standing(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
     def lateness(self) -> Floats:

@@ -1,12 +1,44 @@
-"""The randomised log in, what contacting a member brings out."""
+"""The randomised log in, what listing a member brings out: the cold score as prior, corrected as far as the log allows.
 
+Treatment is *listed*, not "contacted": guides pick whom they really contact, and only the draw is random.
+
+Purchases within the window carry the signal, yuan only the weight.  A purchase is worth ω = m·B + V₁ − V₀, this basket
+and what the member's state after the window promises for the next 90 days with and without it (a surrogate for the
+longer value).  With the doubly robust score of each logged row
+
+    ψ = μ₁ − μ₀ + T (Y − μ₁)/e − (1 − T)(Y − μ₀)/(1 − e)            e the logged propensity, μ cross-fitted by member
+
+the model is linear, with the cold score as its starting point:
+
+    ψ·ω ≈ a·m·Δp·B + κ·m·K + m·Δp·B·(φ·β)        a, κ ~ N(1, ·) together, β ~ N(0, s²), weights e(1 − e)/ω²
+
+Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  s is
+chosen by the evidence (marginal likelihood) of the log, so a log that shows no pattern leaves β at nought.
+"""
+
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
-from outreach.score import Score, Standing
+from outreach.score import Score, Standing, assemble, cold_response, unfollow_probability, value_kept
 from outreach.settings import ContactSettings
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+FOLDS = 3
+# Prior standard deviations: of the scale common to both terms, of the retention term's own, and the grid of s.
+SCALE_SD, KEEP_SD = 1.0, 0.7
+PATTERN_SDS = (1e-4, 0.05, 0.1, 0.2, 0.4, 0.8)
+# Below so many listed and so many not-listed rows the log only adds noise.
+LEAST_ROWS = 2000
+# Friend deletions: prior sd of each signal's weight on the log rate.
+FRIEND_SD = 0.4
 
 
 class LearnedEffect(Protocol):
@@ -16,6 +48,192 @@ class LearnedEffect(Protocol):
         """The worth of a contact, parts in yuan."""
         ...
 
-    def dominates(self, standing: Standing, settings: ContactSettings) -> NDArray[np.bool_]:
+    def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
         """Whether the learned part rather than the prior makes most of the gain."""
         ...
+
+
+@dataclass(frozen=True)
+class LogRows:
+    """Member-days of the log that could have been listed, forced tasks left out; aligned arrays.
+
+    listed: whether the draw took the member; propensity: logged P(listed); kept_share: share of such rows kept in the
+    sample (1 for listed ones); bought: purchase within the window; unfriended: friend lost within the window;
+    worth_yuan: ω; member: position or code, for folds.
+    """
+
+    member: Ints
+    standing: Standing
+    listed: Bools
+    propensity: Floats
+    kept_share: Floats
+    bought: Bools
+    unfriended: Bools
+    worth_yuan: Floats
+
+    def __len__(self) -> int:
+        return len(self.member)
+
+
+def pattern(standing: Standing) -> Floats:
+    """φ: how the answer may differ from the prior - lateness, cycle, basket, visits, fatigue, churn and signals."""
+    late = np.log(0.05 + standing.lateness)
+    return np.column_stack(
+        [
+            late,
+            np.maximum(late - np.log(0.6), 0),
+            np.maximum(late - np.log(1.5), 0),
+            np.maximum(late - np.log(3.5), 0),
+            np.log(np.maximum(standing.cycle_days, 1.0)),
+            np.log1p(standing.basket_yuan),
+            np.log1p(standing.visits),
+            standing.fatigue,
+            standing.churn,
+            standing.signals,
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class MixedEffect:
+    """The fitted model.  `weights` = (a, κ, β…); `card` tells what it was fitted on."""
+
+    weights: Floats
+    centre: Floats
+    spread: Floats
+    friend_weights: Floats
+    friend_centre: Floats
+    friend_spread: Floats
+    card: dict[str, float]
+
+    def correction(self, standing: Standing) -> Floats:
+        """The factor on Δp beside a: φ·β."""
+        return ((pattern(standing) - self.centre) / self.spread) @ self.weights[2:]
+
+    def score(self, standing: Standing, settings: ContactSettings) -> Score:
+        """The worth of a contact with the log's correction; a response may be negative."""
+        response = cold_response(standing, settings) * (self.weights[0] + self.correction(standing))
+        keep = value_kept(standing, settings) * max(self.weights[1], 0.0)
+        return assemble(standing, response, keep, self.lost_friends(standing, settings), settings)
+
+    def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
+        """Whether φ·β makes more of the response than the prior scaled by a."""
+        return np.asarray(self.correction(standing) > max(self.weights[0], 0.0))
+
+    def lost_friends(self, standing: Standing, settings: ContactSettings) -> Floats:
+        """P(friend lost to the contact), learned as a factor on the prior."""
+        z = (_friend_pattern(standing) - self.friend_centre) / self.friend_spread
+        factor = np.exp(np.clip(self.friend_weights[0] + z @ self.friend_weights[1:], -4.0, 4.0))
+        return np.minimum(0.5, unfollow_probability(standing, settings) * factor)
+
+
+def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedEffect | None:
+    """Fit the correction; None where the log is too short, and the cold score stands."""
+    treated = rows.listed
+    if treated.sum() < LEAST_ROWS or (~treated).sum() < LEAST_ROWS:
+        return None
+    # P(listed | in the sample): listed rows are all kept, the others with kept_share.
+    e = rows.propensity / (rows.propensity + (1 - rows.propensity) * rows.kept_share)
+    e = np.clip(e, 0.01, 0.99)
+    phi = pattern(rows.standing)
+    psi = doubly_robust(phi, rows.bought.astype(float), treated, e, rows.member, seed)
+    w = e * (1 - e)
+    centre = np.average(phi, axis=0, weights=w)
+    spread = np.sqrt(np.average((phi - centre) ** 2, axis=0, weights=w)) + 1e-9
+    z = (phi - centre) / spread
+    m = settings.margin
+    gain = m * cold_response(rows.standing, settings) * rows.standing.basket_yuan / rows.worth_yuan
+    keep = m * value_kept(rows.standing, settings) / rows.worth_yuan
+    design = np.column_stack([gain, keep, gain[:, None] * z])
+    weights, chosen = _posterior(design, psi, w)
+    friend = _fit_friends(rows, settings)
+    return MixedEffect(
+        weights=weights,
+        centre=centre,
+        spread=spread,
+        friend_weights=friend[0],
+        friend_centre=friend[1],
+        friend_spread=friend[2],
+        card={
+            "listed_rows": float(treated.sum()),
+            "other_rows": float((~treated).sum()),
+            "gain_scale": float(weights[0]),
+            "keep_scale": float(weights[1]),
+            "pattern_sd": chosen,
+            "friends_lost": float(rows.unfriended[treated].sum()),
+        },
+    )
+
+
+def doubly_robust(phi: Floats, y: Floats, listed: Bools, e: Floats, member: Ints, seed: int) -> Floats:
+    """ψ of each row, with purchase models cross-fitted over folds of members."""
+    fold = (np.random.default_rng(seed).permutation(int(member.max()) + 1) % FOLDS)[member]
+    base = StandardScaler().fit_transform(np.column_stack([phi, phi[:, :9] ** 2]))
+    x = np.column_stack([base, listed, base[:, :9] * listed[:, None]])
+    on = np.column_stack([base, np.ones(len(y)), base[:, :9]])
+    off = np.column_stack([base, np.zeros(len(y)), np.zeros((len(y), 9))])
+    mu1, mu0 = np.zeros(len(y)), np.zeros(len(y))
+    for k in range(FOLDS):
+        train, test = fold != k, fold == k
+        if y[train].min() == y[train].max():
+            mu1[test] = mu0[test] = y[train].mean()
+            continue
+        model = LogisticRegression(C=0.05, max_iter=200).fit(x[train], y[train])
+        mu1[test] = model.predict_proba(on[test])[:, 1]
+        mu0[test] = model.predict_proba(off[test])[:, 1]
+    t = listed.astype(float)
+    return mu1 - mu0 + t * (y - mu1) / e - (1 - t) * (y - mu0) / (1 - e)
+
+
+def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, float]:
+    """Posterior mean of (a, κ, β) and the s that the evidence prefers (Bishop 2006, §3.5, with a prior mean)."""
+    k = design.shape[1]
+    mean = np.zeros(k)
+    mean[:2] = 1.0
+    # Rows repeat members over days; the noise of a row is the weighted residual variance.
+    residual = psi - design @ mean
+    noise = float(np.average(residual**2, weights=weight))
+    root = np.sqrt(weight / weight.mean() / noise)
+    a = design * root[:, None]
+    r = residual * root
+    gram, moment = a.T @ a, a.T @ r
+    best: tuple[float, Floats, float] | None = None
+    for s in PATTERN_SDS:
+        prior = np.diag(np.full(k, s**2))
+        prior[0, 0] = SCALE_SD**2
+        prior[0, 1] = prior[1, 0] = SCALE_SD**2
+        prior[1, 1] = SCALE_SD**2 + KEEP_SD**2
+        precision = np.linalg.inv(prior)
+        post = gram + precision
+        delta = np.linalg.solve(post, moment)
+        evidence = 0.5 * (moment @ delta - np.linalg.slogdet(post)[1] - np.linalg.slogdet(prior)[1])
+        if best is None or evidence > best[0]:
+            best = (float(evidence), mean + delta, s)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _friend_pattern(standing: Standing) -> Floats:
+    return np.column_stack([standing.fatigue, standing.signals])
+
+
+def _fit_friends(rows: LogRows, settings: ContactSettings) -> tuple[Floats, Floats, Floats]:
+    """Friends lost within the window of listed rows: Poisson with the prior and the unlisted rows' rate as offset."""
+    phi = _friend_pattern(rows.standing)
+    centre, spread = phi.mean(axis=0), phi.std(axis=0) + 1e-9
+    on = rows.listed
+    # What would have been lost anyway, from the rows that were not listed.
+    anyway = float(np.average(rows.unfriended[~on], weights=1.0 / rows.kept_share[~on]))
+    x = np.column_stack([np.ones(on.sum()), (phi[on] - centre) / spread])
+    prior, y = unfollow_probability(rows.standing, settings)[on], rows.unfriended[on].astype(float)
+    weights = np.zeros(x.shape[1])
+    penalty = np.full(x.shape[1], 1 / FRIEND_SD**2)
+    penalty[0] = 1.0  # the common factor: e^±1
+    for _ in range(12):
+        added = prior * np.exp(np.clip(x @ weights, -4, 4))
+        rate = added + anyway
+        # Fisher scoring of Σ y·log(rate) − rate with rate = prior·e^(xw) + anyway.
+        gradient = x.T @ ((y / rate - 1.0) * added) - penalty * weights
+        fisher = (x * (added**2 / rate)[:, None]).T @ x + np.diag(penalty)
+        weights = weights + np.linalg.solve(fisher, gradient)
+    return weights, centre, spread

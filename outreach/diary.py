@@ -1,0 +1,109 @@
+"""Each morning's draw in, the rows that the effect is learned from out: who could have been listed, with what chance.
+
+A diary keeps the listed and twice as many of the others, drawn at random, each with its share kept; what they bought
+and whether they left is read from the book when the window has passed.
+"""
+
+import copy
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outreach.book import Book
+from outreach.brand_models import BrandModels
+from outreach.score import Standing
+from outreach.uplift import LogRows
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+OTHERS_PER_LISTED = 2
+
+
+@dataclass(frozen=True)
+class Page:
+    """One morning: positions of the members kept, their standing then, and the draw."""
+
+    day: int
+    member: Ints
+    standing: Standing
+    history: Floats
+    listed: Bools
+    propensity: Floats
+    kept_share: Floats
+
+
+class Diary:
+    """Pages of a log, in the order of the days."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.pages: list[Page] = []
+
+    def copy(self) -> "Diary":
+        twin = copy.copy(self)
+        twin.pages = list(self.pages)
+        return twin
+
+    def write(self, book: Book, standing: Standing, history: Floats, pool: Ints, pi: Floats, listed: Ints) -> None:
+        """Keep a morning: `pool` could have been listed with `pi`; certain rows (0 or 1) teach nothing and are left."""
+        open_ = (pi > 0) & (pi < 1)
+        pool, pi = pool[open_], pi[open_]
+        taken = np.isin(pool, listed)
+        others = np.flatnonzero(~taken)
+        r = np.random.default_rng([self.seed, 77, book.day + 100_000])
+        n = min(len(others), OTHERS_PER_LISTED * max(int(taken.sum()), 1))
+        kept = np.r_[np.flatnonzero(taken), np.sort(r.choice(others, n, replace=False))]
+        share = np.where(taken[kept], 1.0, n / max(len(others), 1))
+        rows = pool[kept]
+        self.pages.append(Page(book.day, rows, standing.at(rows), history[rows], taken[kept], pi[kept], share))
+
+    def rows(self, book: Book, models: BrandModels, window_days: int) -> LogRows | None:
+        """All rows whose window has passed by the book's day; None where there are none."""
+        pages = [page for page in self.pages if page.day + window_days <= book.day]
+        if not pages:
+            return None
+        day, member, _ = book.past_orders()
+        bought, gone = [], []
+        left_on = np.full(len(book), 10**9, dtype=np.int64)
+        for when, who in book.unfriended:
+            left_on[who] = when
+        order = np.argsort(day, kind="stable")
+        day, member = day[order], member[order]
+        for page in pages:
+            a, b = np.searchsorted(day, [page.day, page.day + window_days])
+            hit = np.zeros(len(book), dtype=bool)
+            hit[member[a:b]] = True
+            bought.append(hit[page.member])
+            gone.append((left_on[page.member] >= page.day) & (left_on[page.member] < page.day + window_days))
+        history = np.concatenate([page.history for page in pages])
+        return LogRows(
+            member=np.concatenate([page.member for page in pages]),
+            standing=Standing(
+                **{
+                    f.name: np.concatenate([getattr(page.standing, f.name) for page in pages])
+                    for f in fields(Standing)
+                }
+            ),
+            listed=np.concatenate([page.listed for page in pages]),
+            propensity=np.concatenate([page.propensity for page in pages]),
+            kept_share=np.concatenate([page.kept_share for page in pages]),
+            bought=np.concatenate(bought),
+            unfriended=np.concatenate(gone),
+            worth_yuan=purchase_worth(history, models, book.margin, window_days),
+        )
+
+
+def purchase_worth(history: Floats, models: BrandModels, margin: float, window_days: int) -> Floats:
+    """ω = m·B + V₁ − V₀: the basket, and the next 90 days' margin with and without a purchase in the window."""
+    since, visits, cycle, _, basket, recent = history.T
+    fade = 0.5 ** (window_days / 60.0)
+    without = np.column_stack(
+        [since + window_days, visits, cycle, (since + window_days) / cycle, basket, recent * fade]
+    )
+    half = np.full(len(since), window_days / 2.0)
+    bought = np.column_stack([half, visits + 1, cycle, half / cycle, basket, recent * fade + basket])
+    future = margin * basket * (models.future_visits(bought) - models.future_visits(without))
+    return margin * basket + np.maximum(future, 0.0)
