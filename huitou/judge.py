@@ -14,10 +14,10 @@ from scipy import stats
 
 from features.errors import InputError
 from features.progress import Progress, quiet
-from outreach.book import Book, write_history
-from outreach.brand_models import BrandModels, fit_brand_models
+from outreach.book import Book, rhythm_of, write_history
 from outreach.diary import Diary
 from outreach.policy import DEFAULTS, POLICIES, Drawn, Morning, Policy, explorer, make_policy, top_of
+from outreach.rhythm import Rhythm
 from outreach.settings import ContactSettings
 from simulator.world import Day, World
 from simulator.world_file import WorldParameters
@@ -49,7 +49,9 @@ class Run:
 def open_book(world: World) -> Book:
     """A shop's book on the morning of day 0, from the world's past orders alone."""
     p = world.p.world
-    book = Book(world.members.guide, world.members.signals, p.margin, p.contact_cost_yuan, p.capacity, 0)
+    book = Book(
+        world.members.guide, world.members.signals, p.margin, p.contact_cost_yuan, p.capacity, 0, -p.burn_in_days
+    )
     member, day, spend = world.past
     write_history(book, day, member, spend)
     return book
@@ -61,7 +63,7 @@ def enter(book: Book, today: Day) -> None:
 
 
 def live(
-    world: World, book: Book, policy: Policy, models: BrandModels, settings: ContactSettings, days: int, tail: int
+    world: World, book: Book, policy: Policy, rhythm: Rhythm, settings: ContactSettings, days: int, tail: int
 ) -> Run:
     """Let a policy run the shop for `days`, then nobody for `tail` days.  Changes world and book."""
     revenue, value, contacts = world.revenue_yuan, world.unfriended_value_yuan, world.contacts
@@ -72,7 +74,7 @@ def live(
         if t >= days or policy.name == "none":
             enter(book, world.step(nobody))
             continue
-        choice = policy.choose(Morning(book, models, settings, world.seed))
+        choice = policy.choose(Morning(book, rhythm, settings, world.seed))
         listed += len(choice.listed)
         enter(book, world.step(choice.listed, all_done=choice.to_all))
     return Run(
@@ -133,16 +135,15 @@ def judge(
     for seed in range(seeds):
         world = World(p, seed)
         book = open_book(world)
-        models = fit_brand_models(book, known.window_days)
-        mine = replace(known, horizon_days=models.horizon_days)
+        rhythm, mine = rhythm_of(book), known
         diary: Diary | None = None
         if log_days:
             scout: Drawn = explorer(mine, seed)
-            logs.append(live(world, book, scout, models, mine, log_days, 0))
+            logs.append(live(world, book, scout, rhythm, mine, log_days, 0))
             diary = scout.diary
         for name in ("none", *names):
             policy = make_policy(name, mine, diary)
-            runs[name].append(live(world.copy(), book.copy(), policy, models, mine, days, TAIL_DAYS))
+            runs[name].append(live(world.copy(), book.copy(), policy, rhythm, mine, days, TAIL_DAYS))
             done += 1
             progress(f"{p.world.name}, seed {seed}: {name}", done / steps)
         tried = [(g, live_oracle(world.copy(), book.copy(), days, TAIL_DAYS, g, mine)) for g in ORACLE_GAPS]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outreach.inputs import NEVER, PRIOR_VISITS
+from outreach.rhythm import Outlook, Rhythm, fit_rhythm
 from outreach.score import Standing
 
 Floats = NDArray[np.float64]
@@ -32,11 +33,15 @@ class Book:
     contact_cost_yuan: float
     capacity: int  # tasks a guide can do a day
     day: int
+    begins: int  # first day of the data
     fatigue_half_life_days: float = 14.0
     # Filled by the records.
     last: Ints = field(init=False)
     visits: Floats = field(init=False)
+    first: Ints = field(init=False)
     log_gaps: Floats = field(init=False)
+    log_spend: Floats = field(init=False)
+    log_spend_squares: Floats = field(init=False)
     spend: Floats = field(init=False)
     recent_spend: Floats = field(init=False)
     friend: Bools = field(init=False)
@@ -45,11 +50,14 @@ class Book:
     contacts: list[tuple[int, Ints]] = field(init=False)
     orders: list[tuple[Ints, Ints, Floats]] = field(init=False)  # (day, member, spend) of each entry
     unfriended: list[tuple[int, Ints]] = field(init=False)
+    kept_prior: tuple[Rhythm, Floats] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         n = len(self.guide)
         self.last = np.full(n, -(10**6), dtype=np.int64)
         self.visits, self.log_gaps, self.spend = np.zeros(n), np.zeros(n), np.zeros(n)
+        self.first = np.full(n, 10**6, dtype=np.int64)
+        self.log_spend, self.log_spend_squares = np.zeros(n), np.zeros(n)
         self.recent_spend, self.fatigue = np.zeros(n), np.zeros(n)
         self.friend = np.ones(n, dtype=bool)
         self.last_contact = np.full(n, -NEVER)
@@ -73,6 +81,10 @@ class Book:
         again = buyers[self.visits[buyers] > 0]
         self.log_gaps[again] += np.log(np.maximum(day - self.last[again], 1))
         self.last[buyers] = day
+        self.first[buyers] = np.minimum(self.first[buyers], day)
+        logs = np.log(np.maximum(spend_yuan, 0.01))
+        self.log_spend[buyers] += logs
+        self.log_spend_squares[buyers] += logs**2
         self.visits[buyers] += 1
         self.spend[buyers] += spend_yuan
         self.recent_spend[buyers] += spend_yuan
@@ -95,30 +107,32 @@ class Book:
     def days_since(self) -> Floats:
         return (self.day - self.last).astype(np.float64)
 
-    def usual_cycle(self) -> float:
-        """The brand's middle cycle: median of the members' log-mean gaps, members with two gaps or more."""
-        known = self.visits >= 3
-        if not known.any():
-            return 60.0
-        return float(np.exp(np.median(self.log_gaps[known] / (self.visits[known] - 1))))
-
-    def cycle(self) -> Floats:
-        """Log-mean gap, shrunk to the brand's with weight min(n, 6) / (min(n, 6) + 2)."""
-        gaps = np.maximum(self.visits - 1, 0)
-        own = self.log_gaps / np.maximum(gaps, 1)
-        weight = np.minimum(gaps, 6) / (np.minimum(gaps, 6) + 2)
-        return np.exp(weight * own + (1 - weight) * np.log(self.usual_cycle()))
+    def gaps(self) -> tuple[Floats, Floats]:
+        """Number of gaps between purchases and their sum in days."""
+        return np.maximum(self.visits - 1, 0), np.where(self.visits > 0, (self.last - self.first), 0).astype(
+            np.float64
+        )
 
     def basket(self) -> Floats:
-        """Mean order, shrunk to the brand's mean order of a middling member with the weight of two orders."""
-        seen = self.visits > 0
-        usual = float(np.median(self.spend[seen] / self.visits[seen])) if seen.any() else 0.0
-        return (self.spend + PRIOR_VISITS * usual) / (self.visits + PRIOR_VISITS)
+        """Expected order, yuan: log-normal, shrunk by as much as the brand's own orders say (empirical Bayes).
 
-    def history(self) -> Floats:
-        """[n, 6] columns for purchase models: days since, visits, cycle, lateness, basket, recent spend."""
-        since, cycle = self.days_since(), self.cycle()
-        return np.column_stack([since, self.visits, cycle, since / cycle, self.basket(), self.recent_spend])
+        Within- and between-member variance of log spend come from members with two orders or more.
+        """
+        n, seen = self.visits, self.visits > 0
+        if not seen.any():
+            return np.zeros(len(self))
+        mean = self.log_spend / np.maximum(n, 1)
+        many = n >= 2
+        if many.sum() < 30:
+            usual = float(np.median(self.spend[seen] / n[seen]))
+            return (self.spend + PRIOR_VISITS * usual) / (n + PRIOR_VISITS)
+        inner = np.maximum(self.log_spend_squares[many] - n[many] * mean[many] ** 2, 0.0)
+        within = float(inner.sum() / (n[many] - 1).sum())
+        centre = float(np.average(mean[seen], weights=n[seen] / (n[seen] + 2)))
+        between = max(float(np.mean((mean[many] - centre) ** 2 - within / n[many])), 1e-4)
+        weight = n / (n + within / between)
+        middle = weight * mean + (1 - weight) * centre
+        return np.exp(middle + (1 - weight) * between / 2 + within / 2)
 
     def contacts_within(self, days: int) -> Ints:
         """Contacts of each member in the last `days` days."""
@@ -129,20 +143,41 @@ class Book:
             count[who] += 1
         return count
 
-    def standing(self, churn: Floats, buys_anyway: Floats) -> Standing:
-        """The standing of every member, with what the brand's churn model says of them."""
-        return Standing(
-            days_since=self.days_since(),
-            cycle_days=self.cycle(),
-            visits=self.visits,
+    def entry_days(self) -> Floats:
+        """Days that the first known purchase lies before the data begin."""
+        return np.maximum(self.begins - self.first, 0).astype(np.float64)
+
+    def prior_of(self, rhythm: Rhythm) -> Floats:
+        """The rhythm's prior of every member; first purchases do not change, so it is kept."""
+        if self.kept_prior is None or self.kept_prior[0] is not rhythm:
+            self.kept_prior = (rhythm, rhythm.prior(self.entry_days()))
+        return self.kept_prior[1]
+
+    def standing(self, rhythm: Rhythm, window_days: int) -> tuple[Standing, Outlook]:
+        """The standing of every member with what the brand's rhythm says of them."""
+        gaps, total = self.gaps()
+        since = self.days_since()
+        outlook = rhythm.outlook(gaps, total, since, window_days, self.prior_of(rhythm))
+        standing = Standing(
+            days_since=since,
+            cycle_days=outlook.cycle_days,
+            visits=self.visits.copy(),
             basket_yuan=self.basket(),
-            churn=churn,
-            buys_anyway=buys_anyway,
+            churn=1.0 - outlook.active,
+            buys_anyway=outlook.buys_soon,
             # Activity and replies are what the words mean: how readily a member answers.
             engagement=self.signals[:, 0] + 0.8 * self.signals[:, 1],
             fatigue=self.fatigue.copy(),
             signals=self.signals,
         )
+        return standing, outlook
+
+
+def rhythm_of(book: Book) -> Rhythm:
+    """Fit the brand's rhythm on the book so far."""
+    seen = book.visits > 0
+    gaps, total = book.gaps()
+    return fit_rhythm(gaps[seen], total[seen], book.log_gaps[seen], book.days_since()[seen], book.entry_days()[seen])
 
 
 def write_history(book: Book, day: Ints, member: Ints, spend: Floats) -> None:
@@ -155,6 +190,10 @@ def write_history(book: Book, day: Ints, member: Ints, spend: Floats) -> None:
     book.visits += np.bincount(m, minlength=n)
     book.spend += np.bincount(m, weights=s, minlength=n)
     book.log_gaps += np.bincount(m, weights=np.where(same, np.log(np.maximum(gap, 1)), 0.0), minlength=n)
+    logs = np.log(np.maximum(s, 0.01))
+    book.log_spend += np.bincount(m, weights=logs, minlength=n)
+    book.log_spend_squares += np.bincount(m, weights=logs**2, minlength=n)
     np.maximum.at(book.last, m, d)
+    np.minimum.at(book.first, m, d)
     book.recent_spend += np.bincount(m, weights=s * 0.5 ** ((book.day - 1 - d) / SPEND_HALF_LIFE), minlength=n)
     book.orders.append((d, m, s))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outreach.book import Book
-from outreach.brand_models import BrandModels
+from outreach.rhythm import Rhythm
 from outreach.score import Standing
 from outreach.uplift import LogRows
 
@@ -29,7 +29,8 @@ class Page:
     day: int
     member: Ints
     standing: Standing
-    history: Floats
+    gaps: Floats
+    total_days: Floats
     listed: Bools
     propensity: Floats
     kept_share: Floats
@@ -47,7 +48,7 @@ class Diary:
         twin.pages = list(self.pages)
         return twin
 
-    def write(self, book: Book, standing: Standing, history: Floats, pool: Ints, pi: Floats, listed: Ints) -> None:
+    def write(self, book: Book, standing: Standing, pool: Ints, pi: Floats, listed: Ints) -> None:
         """Keep a morning: `pool` could have been listed with `pi`; certain rows (0 or 1) teach nothing and are left."""
         open_ = (pi > 0) & (pi < 1)
         pool, pi = pool[open_], pi[open_]
@@ -58,9 +59,12 @@ class Diary:
         kept = np.r_[np.flatnonzero(taken), np.sort(r.choice(others, n, replace=False))]
         share = np.where(taken[kept], 1.0, n / max(len(others), 1))
         rows = pool[kept]
-        self.pages.append(Page(book.day, rows, standing.at(rows), history[rows], taken[kept], pi[kept], share))
+        gaps, total = book.gaps()
+        self.pages.append(
+            Page(book.day, rows, standing.at(rows), gaps[rows], total[rows], taken[kept], pi[kept], share)
+        )
 
-    def rows(self, book: Book, models: BrandModels, window_days: int) -> LogRows | None:
+    def rows(self, book: Book, rhythm: Rhythm, window_days: int) -> LogRows | None:
         """All rows whose window has passed by the book's day; None where there are none."""
         pages = [page for page in self.pages if page.day + window_days <= book.day]
         if not pages:
@@ -78,32 +82,35 @@ class Diary:
             hit[member[a:b]] = True
             bought.append(hit[page.member])
             gone.append((left_on[page.member] >= page.day) & (left_on[page.member] < page.day + window_days))
-        history = np.concatenate([page.history for page in pages])
+        standing = Standing(
+            **{f.name: np.concatenate([getattr(page.standing, f.name) for page in pages]) for f in fields(Standing)}
+        )
+        gaps, total = (np.concatenate([getattr(page, name) for page in pages]) for name in ("gaps", "total_days"))
+        members = np.concatenate([page.member for page in pages])
+        prior = book.prior_of(rhythm)[members]
         return LogRows(
-            member=np.concatenate([page.member for page in pages]),
-            standing=Standing(
-                **{
-                    f.name: np.concatenate([getattr(page.standing, f.name) for page in pages])
-                    for f in fields(Standing)
-                }
-            ),
+            member=members,
+            standing=standing,
             listed=np.concatenate([page.listed for page in pages]),
             propensity=np.concatenate([page.propensity for page in pages]),
             kept_share=np.concatenate([page.kept_share for page in pages]),
             bought=np.concatenate(bought),
             unfriended=np.concatenate(gone),
-            worth_yuan=purchase_worth(history, models, book.margin, window_days),
+            worth_yuan=purchase_worth(standing, gaps, total, rhythm, prior, book.margin, window_days),
         )
 
 
-def purchase_worth(history: Floats, models: BrandModels, margin: float, window_days: int) -> Floats:
+def purchase_worth(
+    standing: Standing,
+    gaps: Floats,
+    total_days: Floats,
+    rhythm: Rhythm,
+    prior: Floats,
+    margin: float,
+    window_days: int,
+) -> Floats:
     """ω = m·B + V₁ − V₀: the basket, and the next 90 days' margin with and without a purchase in the window."""
-    since, visits, cycle, _, basket, recent = history.T
-    fade = 0.5 ** (window_days / 60.0)
-    without = np.column_stack(
-        [since + window_days, visits, cycle, (since + window_days) / cycle, basket, recent * fade]
-    )
-    half = np.full(len(since), window_days / 2.0)
-    bought = np.column_stack([half, visits + 1, cycle, half / cycle, basket, recent * fade + basket])
-    future = margin * basket * (models.future_visits(bought) - models.future_visits(without))
-    return margin * basket + np.maximum(future, 0.0)
+    since, half = standing.days_since, window_days / 2.0
+    without = rhythm.future_visits(gaps, total_days, since + window_days, prior)
+    bought = rhythm.future_visits(gaps + 1, total_days + since + half, np.full(len(since), half), prior)
+    return margin * standing.basket_yuan * (1.0 + np.maximum(bought - without, 0.0))

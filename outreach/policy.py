@@ -5,17 +5,18 @@ them see the same book and obey the same gap and caps, the blast apart.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outreach.arms import Hashes, hash_ids, held_out, salt_word, uniform
 from outreach.book import Book
-from outreach.brand_models import BrandModels
 from outreach.constraints import default_gap
 from outreach.diary import Diary
 from outreach.propensities import inclusion_probabilities, segment_starts
+from outreach.rhythm import Outlook, Rhythm
 from outreach.score import Standing, cold_score
 from outreach.selection import madow
 from outreach.settings import ContactSettings
@@ -31,23 +32,29 @@ REFIT_DAYS = 10
 
 @dataclass
 class Morning:
-    """What every policy may ask of a morning; computed once."""
+    """What every policy may ask of a morning; the standing is worked out when first asked for."""
 
     book: Book
-    models: BrandModels
+    rhythm: Rhythm
     settings: ContactSettings
     seed: int
-    history: Floats = field(init=False)
-    standing: Standing = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.history = self.book.history()
-        self.standing = self.book.standing(self.models.churn(self.history), self.models.buys_soon(self.history))
+    @cached_property
+    def _read(self) -> tuple[Standing, Outlook]:
+        return self.book.standing(self.rhythm, self.settings.window_days)
+
+    @property
+    def standing(self) -> Standing:
+        return self._read[0]
+
+    @property
+    def outlook(self) -> Outlook:
+        return self._read[1]
 
     def eligible(self, gap_days: float | None = None) -> Bools:
         """Friends who may be contacted today: gap, monthly cap, not just bought."""
         book, s = self.book, self.settings
-        may = book.friend & (self.standing.days_since >= s.just_bought_days)
+        may = book.friend & (book.days_since() >= s.just_bought_days)
         guides = int(book.guide.max()) + 1
         count = np.bincount(book.guide[may], minlength=guides).astype(np.float64)
         gap = default_gap(count, np.full(guides, float(book.capacity)), s)[book.guide]
@@ -159,7 +166,7 @@ class Drawn(Policy):
         if self._last_fit is not None and morning.book.day - self._last_fit < REFIT_DAYS:
             return
         self._last_fit = morning.book.day
-        rows = self.diary.rows(morning.book, morning.models, self.settings.window_days)
+        rows = self.diary.rows(morning.book, morning.rhythm, self.settings.window_days)
         if rows is not None:
             self.effect = fit_mixed(rows, self.settings, morning.seed)
 
@@ -182,18 +189,23 @@ class Drawn(Policy):
             return Choice(top_of(score, may, book))
         choice = draw(score, np.flatnonzero(may), morning, self.settings, weight)
         if self.diary is not None and choice.pool is not None and choice.propensity is not None:
-            self.diary.write(book, morning.standing, morning.history, choice.pool, choice.propensity, choice.listed)
+            self.diary.write(book, morning.standing, choice.pool, choice.propensity, choice.listed)
         return choice
+
+
+def churn_risk(morning: Morning) -> Floats:
+    """P(no purchase within the brand's horizon H), at the rate expected of the next 90 days."""
+    return np.exp(-morning.outlook.visits_90d * morning.settings.horizon_days / 90.0)
 
 
 def value_at_risk(morning: Morning) -> Floats:
     """P(churn) × expected spend of the next 90 days: what many tools call value at risk."""
-    return morning.standing.churn * morning.models.future_visits(morning.history) * morning.standing.basket_yuan
+    return churn_risk(morning) * morning.outlook.visits_90d * morning.standing.basket_yuan
 
 
 SCORES: dict[str, Callable[[Morning], Floats]] = {
     "random": lambda m: np.random.default_rng([m.seed, 5, m.book.day + 100_000]).random(len(m.book)),
-    "churn": lambda m: m.standing.churn,
+    "churn": churn_risk,
     "rfm": lambda m: m.book.recent_spend,
     "value_at_risk": value_at_risk,
     "propensity": lambda m: m.standing.buys_anyway * m.standing.basket_yuan,
