@@ -71,7 +71,9 @@ def brand(members: int, guides: int, capacity: int, seed: int) -> ListInputs:
                 "member_id": ids[touched],
                 "sent_at": day - pd.to_timedelta(r.integers(1, 90, members), unit="D"),
                 "channel": r.choice(np.array(["wecom_1v1", "wecom_mass", "call_human"], dtype=object), members),
-                "outcome": r.choice(np.array(["none", "replied", "refused"], dtype=object), members, p=[0.8, 0.19, 0.01]),
+                "outcome": r.choice(
+                    np.array(["none", "replied", "refused"], dtype=object), members, p=[0.8, 0.19, 0.01]
+                ),
             }
         ),
         suggestions=pd.DataFrame(
@@ -99,7 +101,9 @@ def main() -> None:
     )
     made = time.process_time() - cpu
     store = sqlite3.connect(":memory:")
-    store.execute("create table task (guide_id, member_id, rank, propensity, zh, en, primary key (guide_id, member_id))")
+    store.execute(
+        "create table task (guide_id, member_id, rank, propensity, zh, en, primary key (guide_id, member_id))"
+    )
     store.executemany(
         "insert into task values (?,?,?,?,?,?)",
         (
