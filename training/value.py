@@ -1,10 +1,11 @@
-"""Expected spend: vectors and survival curves in; expected yuan, orders and an 80 % interval within the horizon out.
+"""Expected spend: vectors and survival curves in; expected net yuan, orders and an 80 % interval within a horizon out.
 
-    expected spend = P(buys within H) × visits of those who buy × spend per visit
+    expected spend = P(buys within H) × E[net spend | buys]        the curve's, and training.spend_given_buying
+                   = expected orders × expected order value         expected orders = P(buys) × E[visits | buys]
 
-P(buys) comes from the survival curve. Visits of buyers are counted on the newest matured snapshot, by how often the
-member came before. Spend per visit is the gamma-gamma mean, between the member's own and everybody's. The interval is
-read off the same snapshot: what members of like expectation then spent.
+The interval is of one member's spend: with probability 1 − P(buys) it is nothing, else the expectation times what buyers
+spent over what was expected of them. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
+spend per visit answer, and the rung says so. Other horizons scale by the visits that BG/NBD expects.
 """
 
 import json
@@ -19,20 +20,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import InputError, NotEnoughData
-from features.history import History
+from features.history import History, population
 from features.progress import Progress, quiet
 from features.vectors import MemberVectors, build_vectors
 from training.btyd import Btyd, fit_btyd
-from training.peers.curves import Snapshot, btyd_inputs, take_snapshot
+from training.cutoffs import check_label_rows, snapshot_days
+from training.labels import label_outcomes
+from training.peers.curves import btyd_inputs
 from training.peers.value import VALUE_PEERS, GammaGamma, fit_gamma_gamma
+from training.spend_given_buying import SpendGivenBuying, fit_spend_given_buying
 
 Floats = NDArray[np.float64]
 
-# Members alike in past visits; the counts of each group's later visits are pulled to everybody's by this many members.
-VISIT_GROUPS = (1, 2, 3, 5, 9, 17, 33)
-GROUP_PULL = 20.0
-INTERVAL_BANDS = 20
-FILE = "value.json"
+# Snapshots, newest first, whose labels teach; older ones say less about today's spend.
+MOST_SNAPSHOTS = 4
+# More members than this teach no better; a draw of them keeps the fit cheap.
+MOST_MEMBERS = 60_000
+# Windows tried for the labels when the record is too short for the horizon asked for.
+SHORTER_DAYS = (180, 90, 60, 30, 14)
+# Expected spend per visit over what a visit then brought, for baselines that have no snapshot of their own.
+PLAIN_RATIOS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.6, 2.2, 3.5)
+INTERVAL = (0.1, 0.9)
+FILE, TREES_FILE = "value.json", "value_trees.txt"
 
 
 class Curves(Protocol):
@@ -46,77 +55,139 @@ class Curves(Protocol):
 
 @dataclass(frozen=True)
 class ValueModel:
-    """A fitted expectation of spend.
+    """A fitted expectation of spend within horizon_days; label_days is the window the labels had.
 
-    visits_given_buying: mean visits within the horizon of those who buy, by group of past visits. bands: upper edges
-    of expected spend, with the 10 % and 90 % points of what such members spent. `only` names a plain baseline that
-    answers instead.
+    `only` names a plain baseline that answers instead of the model.
     """
 
     horizon_days: int
+    label_days: int
     record_days: int
     only: str | None
+    given_buying: SpendGivenBuying | None
     gamma_gamma: GammaGamma | None
     bg_nbd: Btyd | None
-    visits_given_buying: tuple[float, ...]
-    band_edges: tuple[float, ...]
-    band_low_yuan: tuple[float, ...]
-    band_high_yuan: tuple[float, ...]
     as_of: str
     members: int
+    snapshots: tuple[str, ...]
+
+    @property
+    def rung(self) -> str:
+        """Which answer serves."""
+        if self.only is not None:
+            return self.only
+        return "gamma_gamma_bg_nbd" if self.given_buying is None else "curve_two_part"
 
     @property
     def card(self) -> dict[str, Any]:
         """What was fitted, for a model card."""
-        source = "model" if self.only is None else "fallback"
-        rung = self.only or "curve_visits_gamma_gamma"
-        return {"source": source, "rung": rung} | {k: v for k, v in asdict(self).items() if k != "only"}
+        last = np.timedelta64(self.label_days - 1, "D")
+        given = self.given_buying
+        return {
+            "source": "model" if self.rung == "curve_two_part" else "fallback",
+            "rung": self.rung,
+            "horizon_days": self.horizon_days,
+            "label_days": self.label_days,
+            "as_of": self.as_of,
+            "members": self.members,
+            "buyers": 0 if given is None else given.buyers,
+            "tree_weight": 0.0 if given is None else given.weight,
+            "snapshots": [{"as_of": day, "label_end": str(np.datetime64(day) + last)} for day in self.snapshots],
+        }
 
-    def predict(self, vectors: MemberVectors, curves: Curves) -> pd.DataFrame:
-        """member_id, expected_spend_yuan, low_yuan, high_yuan (80 %), expected_orders, expected_order_value_yuan."""
+    def predict(self, vectors: MemberVectors, curves: Curves, *, horizon_days: int | None = None) -> pd.DataFrame:
+        """Expectations for every row of the vectors (one as_of); horizon_days other than the fitted one on request.
+
+        Returns member_id, expected_spend_yuan, low_yuan, high_yuan (80 %), expected_orders, expected_order_value_yuan,
+        where spend = orders × order value.
+        """
+        asked = horizon_days or self.horizon_days
+        if asked < 1:
+            raise InputError(f"value: horizon_days must be at least 1; found {asked}")
         frame = vectors.frame
         visits = np.maximum(np.nan_to_num(frame["visits"].to_numpy(dtype=float)), 0)
         own = np.maximum(np.nan_to_num(frame["spend_mean_yuan"].to_numpy(dtype=float)), 0)
         worth = own if self.gamma_gamma is None else self.gamma_gamma.expected_spend(visits, own)
-        if self.only == "last_year":
-            spend = np.nan_to_num(frame["spend_365d_yuan"].to_numpy(dtype=float))
-            spend = np.maximum(spend, 0) * self.horizon_days / self.record_days
+        window = min(asked, curves.max_days)
+        buys = np.clip(1.0 - np.asarray(curves.at(window), dtype=float), 0.0, 1.0)
+        ratios: tuple[float, ...] = PLAIN_RATIOS
+        if self.rung == "last_year":
+            spent = np.maximum(np.nan_to_num(frame["spend_365d_yuan"].to_numpy(dtype=float)), 0)
+            spend = spent * asked / self.record_days
             orders = np.divide(spend, worth, out=np.zeros_like(spend), where=worth > 0)
-        elif self.only == "gamma_gamma_bg_nbd" and self.bg_nbd is not None:
-            orders = self.bg_nbd.expected_visits(float(self.horizon_days), *btyd_inputs(vectors))
+        elif self.given_buying is None or self.rung == "gamma_gamma_bg_nbd":
+            orders = buys if self.bg_nbd is None else self.bg_nbd.expected_visits(float(asked), *btyd_inputs(vectors))
             spend = orders * worth
         else:
-            seen = min(self.horizon_days, curves.max_days)
-            buys = 1.0 - np.asarray(curves.at(seen), dtype=float)
-            group = np.searchsorted(VISIT_GROUPS, visits, side="right") - 1
-            orders = buys * np.asarray(self.visits_given_buying)[np.maximum(group, 0)] * self.horizon_days / seen
-            orders = np.where(visits > 0, orders, 0.0)
-            spend = orders * worth
-        band = np.searchsorted(self.band_edges, spend, side="right")
+            ratios = self.given_buying.ratios
+            spend_if, visits_if = self.given_buying.expected_yuan(frame), self.given_buying.expected_visits(frame)
+            # labels of another length: those who buy come more often in a longer window
+            longer = self._visits_over(vectors, window, self.label_days, buys, curves)
+            beyond = 1.0 if asked == window else self._growth(vectors, asked) / self._growth(vectors, window)
+            spend = buys * spend_if * longer * beyond
+            orders = buys * np.maximum(visits_if * longer, 1.0) * beyond
+        spend, orders = np.where(visits > 0, spend, 0.0), np.where(visits > 0, orders, 0.0)
+        low, high = _interval(buys, spend, np.asarray(ratios))
+        value = np.divide(spend, orders, out=worth.copy(), where=orders > 0)
         return pd.DataFrame(
             {
                 "member_id": vectors.members,
                 "expected_spend_yuan": spend,
-                "low_yuan": np.asarray(self.band_low_yuan)[band],
-                "high_yuan": np.maximum(np.asarray(self.band_high_yuan)[band], spend),
+                "low_yuan": np.minimum(low, spend),
+                "high_yuan": np.maximum(high, spend),
                 "expected_orders": orders,
-                "expected_order_value_yuan": worth,
+                "expected_order_value_yuan": value,
             }
         )
 
+    def _growth(self, vectors: MemberVectors, days: int) -> Floats:
+        """Visits expected within so many days, up to a factor."""
+        if self.bg_nbd is None:
+            return np.full(len(vectors.frame), float(days))
+        return np.maximum(self.bg_nbd.expected_visits(float(days), *btyd_inputs(vectors)), 1e-9)
+
+    def _visits_over(self, vectors: MemberVectors, window: int, labels: int, buys: Floats, curves: Curves) -> Floats:
+        """E[visits | buys] in the window over the same in the labels' window; 1 where they are the same."""
+        if window == labels:
+            return np.ones(len(buys))
+        at_labels = np.clip(1.0 - np.asarray(curves.at(min(labels, curves.max_days)), dtype=float), 1e-6, 1.0)
+        grown = self._growth(vectors, window) / self._growth(vectors, labels)
+        return np.clip(grown * at_labels / np.maximum(buys, 1e-6), 1.0 / 20, 20.0)
+
     def save(self, folder: Path) -> None:
-        """Write the model as JSON into a folder."""
+        """Write the model into a folder: JSON, and the trees as LightGBM text."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        told = {name: value for name, value in asdict(self).items() if name != "given_buying"}
+        told["given_buying"] = None if self.given_buying is None else self.given_buying.as_dict()
+        (folder / FILE).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        if self.given_buying is not None and self.given_buying.trees is not None:
+            (folder / TREES_FILE).write_text(self.given_buying.trees, "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "ValueModel":
         """The model that `save` wrote."""
-        told: Mapping[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
-        lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
-        gamma_gamma = None if told["gamma_gamma"] is None else GammaGamma(**told["gamma_gamma"])
-        bg_nbd = None if told["bg_nbd"] is None else Btyd.from_dict(told["bg_nbd"])
-        return cls(**{**told, **lists, "gamma_gamma": gamma_gamma, "bg_nbd": bg_nbd})
+        told: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
+        trees = (folder / TREES_FILE).read_text("utf-8") if (folder / TREES_FILE).is_file() else None
+        given: Mapping[str, Any] | None = told.pop("given_buying")
+        gamma_gamma, bg_nbd = told.pop("gamma_gamma"), told.pop("bg_nbd")
+        return cls(
+            **{**told, "snapshots": tuple(told["snapshots"])},
+            given_buying=None if given is None else SpendGivenBuying.from_dict(given, trees),
+            gamma_gamma=None if gamma_gamma is None else GammaGamma(**gamma_gamma),
+            bg_nbd=None if bg_nbd is None else Btyd.from_dict(bg_nbd),
+        )
+
+
+def _interval(buys: Floats, spend: Floats, ratios: Floats) -> tuple[Floats, Floats]:
+    """The 10 % and 90 % points of: nothing with 1 − buys, else spend / buys × one of the ratios."""
+    ratios = np.sort(ratios)
+    points = (np.arange(len(ratios)) + 0.5) / len(ratios)
+    if_buys = np.divide(spend, buys, out=np.zeros_like(spend), where=buys > 0)
+    found = []
+    for q in INTERVAL:
+        inner = np.divide(q - (1.0 - buys), buys, out=np.full_like(buys, -1.0), where=buys > 0)
+        found.append(np.where(inner <= 0, 0.0, if_buys * np.interp(inner, points, ratios)))
+    return np.maximum(found[0], 0.0), np.maximum(found[1], 0.0)
 
 
 def fit_value_model(
@@ -135,39 +206,69 @@ def fit_value_model(
     """
     if only is not None and only not in VALUE_PEERS:
         raise InputError(f"unknown value baseline {only!r}; known: {', '.join(VALUE_PEERS)}")
+    if horizon_days < 1:
+        raise InputError(f"value: horizon_days must be at least 1; found {horizon_days}")
     progress("fitting expected spend", 0.0)
-    vectors = build_vectors(history, [as_of])
+    drawn = _drawn(population(history, as_of), seed)
+    vectors = build_vectors(history, [as_of], members=drawn)
     visits = vectors.frame["visits"].to_numpy(dtype=float)
     mean = np.maximum(np.nan_to_num(vectors.frame["spend_mean_yuan"].to_numpy(dtype=float)), 0)
-    gamma_gamma, bg_nbd = _fit_or_none(visits, mean, seed), _btyd_or_none(vectors, seed)
-    given_buying: tuple[float, ...] = (1.0,) * len(VISIT_GROUPS)
-    edges: tuple[float, ...] = ()
-    low: tuple[float, ...] = (0.0,)
-    high: tuple[float, ...] = (float(mean.max(initial=0.0)),)
-    try:
-        snapshot = take_snapshot(history, as_of, horizon_days)
-    except NotEnoughData:
-        pass  # without a matured snapshot: one visit a buyer, and an interval as wide as the brand
-    else:
-        given_buying = _visits_given_buying(snapshot)
-        edges, low, high = _bands(snapshot, seed)
+    given: SpendGivenBuying | None = None
+    days: list[date] = []
+    label_days = horizon_days
+    if only is None:
+        for label_days in (horizon_days, *(d for d in SHORTER_DAYS if d < horizon_days)):
+            progress("learning what buyers spend", 0.3)
+            given, days = _given_buying(history, as_of, label_days, drawn, seed)
+            if given is not None:
+                break
     progress("fitted expected spend", 1.0)
     return ValueModel(
         horizon_days=horizon_days,
+        label_days=label_days if given is not None else horizon_days,
         record_days=min(365, max(1, (as_of - history.coverage_start).days)),
         only=only,
-        gamma_gamma=gamma_gamma,
-        bg_nbd=bg_nbd,
-        visits_given_buying=given_buying,
-        band_edges=edges,
-        band_low_yuan=low,
-        band_high_yuan=high,
+        given_buying=given,
+        gamma_gamma=_gamma_gamma_or_none(visits, mean, seed),
+        bg_nbd=_btyd_or_none(vectors, seed),
         as_of=as_of.isoformat(),
         members=len(visits),
+        snapshots=tuple(day.isoformat() for day in days) if given is not None else (),
     )
 
 
-def _fit_or_none(visits: Floats, mean: Floats, seed: int) -> GammaGamma | None:
+def _given_buying(
+    history: History, as_of: date, label_days: int, members: NDArray[np.str_] | None, seed: int
+) -> tuple[SpendGivenBuying | None, list[date]]:
+    step = max(14, min(30, label_days // 3))
+    days = snapshot_days(as_of, label_days, history.coverage_start, step_days=step, most=MOST_SNAPSHOTS)
+    if not days:
+        return None, []
+    vectors = build_vectors(history, days, members=members)
+    labels = label_outcomes(history, vectors, days, label_days, known_before=as_of).frame
+    ends = labels["as_of"] + np.timedelta64(label_days - 1, "D")
+    check_label_rows(labels.assign(label_end=ends), labels.iloc[:0], test_as_of=as_of)
+    day_number = vectors.frame["as_of"].rank(method="dense", ascending=False).to_numpy().astype(np.int64) - 1
+    return (
+        fit_spend_given_buying(
+            vectors.frame,
+            labels["net_spend_yuan"].to_numpy(dtype=float),
+            labels["orders"].to_numpy(dtype=float),
+            day_number,
+            seed,
+        ),
+        days,
+    )
+
+
+def _drawn(ids: NDArray[np.str_], seed: int) -> NDArray[np.str_] | None:
+    """A draw of the members where there are more than are needed; None means everybody."""
+    if len(ids) <= MOST_MEMBERS:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(ids, MOST_MEMBERS, replace=False))
+
+
+def _gamma_gamma_or_none(visits: Floats, mean: Floats, seed: int) -> GammaGamma | None:
     try:
         return fit_gamma_gamma(visits, mean, seed=seed)
     except NotEnoughData:
@@ -179,37 +280,3 @@ def _btyd_or_none(vectors: MemberVectors, seed: int) -> Btyd | None:
         return fit_btyd(*btyd_inputs(vectors), family="bg_nbd", seed=seed)
     except NotEnoughData:
         return None
-
-
-def _visits_given_buying(snapshot: Snapshot) -> tuple[float, ...]:
-    bought = ~snapshot.churned
-    before = snapshot.vectors.frame["visits"].to_numpy(dtype=float)
-    group = np.maximum(np.searchsorted(VISIT_GROUPS, before, side="right") - 1, 0)
-    overall = float(snapshot.visits[bought].mean())
-    sums = np.bincount(group[bought], snapshot.visits[bought], minlength=len(VISIT_GROUPS))
-    counts = np.bincount(group[bought], minlength=len(VISIT_GROUPS))
-    return tuple(float(v) for v in (sums + GROUP_PULL * overall) / (counts + GROUP_PULL))
-
-
-def _bands(snapshot: Snapshot, seed: int) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Bands of expectation at the snapshot with the 10 % and 90 % points of what was then spent.
-
-    The expectation is that of BG/NBD and gamma-gamma, which need no labels and so say at the snapshot what they would
-    have said then.
-    """
-    vectors = snapshot.vectors
-    visits = vectors.frame["visits"].to_numpy(dtype=float)
-    mean = np.maximum(np.nan_to_num(vectors.frame["spend_mean_yuan"].to_numpy(dtype=float)), 0)
-    gamma_gamma, bg_nbd = _fit_or_none(visits, mean, seed), _btyd_or_none(vectors, seed)
-    expected = mean if gamma_gamma is None else gamma_gamma.expected_spend(visits, mean)
-    if bg_nbd is not None:
-        expected = expected * bg_nbd.expected_visits(float(snapshot.horizon_days), *btyd_inputs(vectors))
-    edges = np.unique(np.quantile(expected, np.linspace(0, 1, INTERVAL_BANDS + 1)[1:-1]))
-    band = np.searchsorted(edges, expected, side="right")
-    low, high = np.zeros(len(edges) + 1), np.zeros(len(edges) + 1)
-    for b in range(len(edges) + 1):
-        spent = snapshot.net_spend_yuan[band == b]
-        if len(spent):
-            low[b], high[b] = np.quantile(spent, [0.1, 0.9])
-    as_floats = [tuple(float(v) for v in values) for values in (edges, np.maximum(low, 0), np.maximum(high, 0))]
-    return as_floats[0], as_floats[1], as_floats[2]
