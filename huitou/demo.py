@@ -11,9 +11,10 @@ from typing import Any
 from features.checks import check_folder
 from features.progress import Progress
 from features.tables import write_tables
+from huitou.brand import ledger_of, read_brand
 from huitou.config import Config
 from huitou.daily import ListsWritten, write_lists
-from huitou.pipeline import ledger_of, make_release, promote_brand, read_history, train_brand
+from huitou.pipeline import make_release, promote_brand, train_brand
 from simulator.brand import simulate_brand
 from training.promote import Promotion
 from training.release import Release
@@ -63,14 +64,14 @@ def run_demo(
     )
     write_tables(frames, folder, format="parquet")
     timed("check its tables", lambda tell: check_folder(folder, progress=tell))
-    history = timed("read them", lambda tell: read_history(config, tell))
-    training = timed("train", lambda tell: train_brand(config, history, tell))
+    brand = timed("read them", lambda tell: read_brand(config, tell))
+    training = timed("train", lambda tell: train_brand(config, brand.history, tell))
     promotions = timed("promote", lambda tell: promote_brand(config))
-    release = timed("release", lambda tell: make_release(config, history, now=now, progress=tell))
+    release = timed("release", lambda tell: make_release(config, brand, now=now, progress=tell))
     ledger = ledger_of(config)
     lists = timed(
         "write today's lists",
-        lambda tell: write_lists(config, history.tables, release, ledger, today, now=now, progress=tell),
+        lambda tell: write_lists(config, brand.history.tables, release, ledger, today, now=now, progress=tell),
     )
     longest = max(lists.plan.lists, key=lambda one: (len(one.tasks), one.guide_id))
     token = ledger.create_token("guide", subject=longest.guide_id, store_id=longest.store_id, label="demo", at=now)

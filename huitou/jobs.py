@@ -4,14 +4,12 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from features.errors import HuitouError
-from features.tables import open_tables
+from huitou.brand import read_people
 from huitou.config import Config
 from huitou.daily import write_lists
-from huitou.forgotten import without_forgotten
 from outreach.ledger import Ledger
 from training.release import open_release
 
@@ -36,7 +34,7 @@ def regenerate_lists(config: Config, ledger: Ledger, request: Mapping[str, Any],
     if request.get("seed") is not None:
         config = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=int(request["seed"])))
     release = open_release(config.home.current)
-    tables = without_forgotten(open_tables(Path(config.brand.input)), ledger)
+    tables = read_people(config)[0]
     guides = set(request["guides"]) if request.get("guides") else None
     if guides is None and request.get("store"):
         rows = json.loads((release.path / "guides.json").read_text(encoding="utf-8"))

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from features.errors import InputError
 from features.progress import Progress, quiet
+from huitou.brand import ledger_of, read_brand
 from huitou.config import Config
 from huitou.daily import ListsWritten, write_lists
-from huitou.pipeline import ledger_of, make_release, part_of, read_history
+from huitou.pipeline import make_release, part_of
 from training.release import Release
 
 
@@ -31,12 +32,12 @@ def nightly(config: Config, *, now: datetime, progress: Progress = quiet) -> Nig
     """
     with only_one(config):
         progress("checking the tables", 0.0)
-        history = read_history(config, part_of(progress, 0.0, 0.2))
-        release = make_release(config, history, now=now, progress=part_of(progress, 0.2, 0.6))
+        brand = read_brand(config, part_of(progress, 0.0, 0.2))
+        release = make_release(config, brand, now=now, progress=part_of(progress, 0.2, 0.6))
         ledger = ledger_of(config)
         day = datetime.fromisoformat(release.manifest["as_of"]).date()
         lists = write_lists(
-            config, history.tables, release, ledger, day, now=now, progress=part_of(progress, 0.8, 0.2)
+            config, brand.history.tables, release, ledger, day, now=now, progress=part_of(progress, 0.8, 0.2)
         )
         return Night(release, lists)
 

@@ -14,12 +14,10 @@ import numpy as np
 import pandas as pd
 
 from features.errors import InputError
-from features.history import History, build_history
+from features.history import History
 from features.progress import Progress, quiet
-from features.tables import open_tables
+from huitou.brand import Brand
 from huitou.config import Config
-from huitou.forgotten import without_forgotten
-from outreach.ledger import Ledger
 from training.cards import member_cards
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
@@ -40,17 +38,6 @@ from training.value import ValueModel
 # Places in a precomputed list; a guide sees three, the mini-program asks for ten, rules may take some away.
 LIST_LENGTH = 20
 _SLATE_PARTS = ("", "_score", "_reason", "_because")
-
-
-def read_history(config: Config, progress: Progress = quiet) -> History:
-    """The brand's checked tables and the visits made of them. Raises InputError where the tables are refused."""
-    tables = open_tables(Path(config.brand.input), progress=progress)
-    return build_history(without_forgotten(tables, ledger_of(config)))
-
-
-def ledger_of(config: Config) -> Ledger:
-    config.home.path.mkdir(parents=True, exist_ok=True)
-    return Ledger(config.ledger_url, brand_id=config.brand.id)
 
 
 def tracker_of(config: Config) -> Tracker:
@@ -123,9 +110,9 @@ def _source(task: str, model: Registered) -> ModelSource:
     )
 
 
-def make_release(config: Config, history: History, *, now: datetime, progress: Progress = quiet) -> Release:
+def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progress = quiet) -> Release:
     """Score every member with the champions and write a release; `current` moves to it at the end."""
-    served = champions(config)
+    served, history = champions(config), brand.history
     as_of = history.coverage_end + timedelta(days=1)
     curve = CurveModel.load(served.folders["curve"])
     value = ValueModel.load(served.folders["value"])
@@ -158,11 +145,12 @@ def make_release(config: Config, history: History, *, now: datetime, progress: P
             "similar": lists.similar,
             "together": lists.together,
         },
-        catalogue=catalogue(history, lists.item_ids),
+        catalogue=catalogue(history, lists.item_ids.tolist()),
         popular={store: np.asarray(codes).tolist() for store, codes in lists.popular.items()},
         item_reasons=[dict(reason) for reason in REASONS],
         item_rungs=RUNGS,
         places=places(history),
+        aliases=brand.aliases,
         models=served.folders,
         sources=served.sources,
         fingerprint=history.tables.fingerprint,

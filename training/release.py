@@ -12,7 +12,7 @@ releases/<id>/
     members/vectors.npy      float32 [members, columns] for `why` answers
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
-    stores.json, guides.json rows of the contract
+    stores.json, guides.json rows of the contract; aliases.json old card number -> member id
 """
 
 import hashlib
@@ -109,13 +109,19 @@ class Release:
     def guides(self) -> tuple[dict[str, Any], ...]:
         return tuple(json.loads((self.path / "guides.json").read_text(encoding="utf-8")))
 
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Old card number -> member id, of cards that were merged."""
+        found: dict[str, str] = json.loads((self.path / "aliases.json").read_text(encoding="utf-8"))
+        return found
+
     @property
     def release_id(self) -> str:
         return str(self.manifest["release_id"])
 
     def index(self, member_id: str) -> int | None:
-        """Row of a member, or None where the release does not know the id. About 5 microseconds."""
-        key = member_id.encode()
+        """Row of a member, by the current id or an old card's; None where the release does not know the id."""
+        key = self.aliases.get(member_id, member_id).encode()
         if len(key) > self.ids.dtype.itemsize:
             return None
         row = int(self.ids.searchsorted(np.bytes_(key)))

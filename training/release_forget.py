@@ -5,6 +5,7 @@ written beside it under the next revision's name, `current` moves to it where it
 the old folder goes. Workers that still map the old files keep answering until they have swapped.
 """
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -60,6 +61,9 @@ def _write_without(release: Release, row: int, target: Path) -> None:
     np.save(
         staging / "members/cards_at.npy", np.concatenate([cards_at[: row + 1], cards_at[row + 2 :] - (end - start)])
     )
+    member_id = release.ids[row].decode()
+    left = {old: new for old, new in release.aliases.items() if new != member_id}
+    (staging / "aliases.json").write_text(json.dumps(left, ensure_ascii=False), encoding="utf-8")
     manifest = {key: value for key, value in release.manifest.items() if key not in ("files", "schema")}
     manifest["release_id"] = target.name
     manifest["members"] = int(manifest["members"]) - 1

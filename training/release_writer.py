@@ -40,7 +40,7 @@ class ReleaseParts:
 
     predictions: what scoring made. cards: one JSON object (bytes) a member, in the order of predictions.frame.
     items: the arrays of `training.release.ItemArrays` by name, rows in the order of predictions.frame.
-    places: rows of stores and guides. models: folder of each task's saved model. sources: which version serves each task, and why.
+    places: rows of stores and guides. aliases: old card number -> member. models: folder of each task's saved model. sources: which version serves each task, and why.
     fingerprint: digest of the input tables. columns of `vectors` are features.vectors.COLUMNS.
     """
 
@@ -53,6 +53,7 @@ class ReleaseParts:
     item_reasons: Sequence[Mapping[str, str]]
     item_rungs: Sequence[str]
     places: Mapping[str, Sequence[Mapping[str, Any]]]
+    aliases: Mapping[str, str]
     models: Mapping[str, Path]
     sources: Mapping[str, ModelSource]
     fingerprint: str
@@ -86,6 +87,7 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         np.save(staging / f"items/{key}.npy", array, allow_pickle=False)
     _dump(staging / "items/catalogue.json", list(parts.catalogue))
     _dump(staging / "items/popular.json", {store: [int(c) for c in codes] for store, codes in parts.popular.items()})
+    _dump(staging / "aliases.json", dict(parts.aliases))
     for place, rows in parts.places.items():
         _dump(staging / f"{place}.json", list(rows))
     progress("models", 0.6)

@@ -23,5 +23,6 @@ def next_purchase(
     frame = pd.DataFrame({"member_id": curves.member_ids, "return_probability": returning})
     for name, share in (("median_days", 0.5), ("low_days", 0.1), ("high_days", 0.9)):
         frame[name] = np.where(told, np.maximum(np.ceil(curves.quantile(share, longest)), 1.0), np.nan)
-    frame["null_reason"] = np.where(told, None, "return_unlikely")
+    frame["null_reason"] = np.where(told, "", "return_unlikely")
+    frame["null_reason"] = frame["null_reason"].replace("", None)
     return frame

@@ -16,11 +16,9 @@ from huitou.options import config_options
 def command(folder: Path | None, day: str | None, config_file: Path | None, home: str | None) -> None:
     """Write every guide's contact list of a day to the ledger. Doing it again changes nothing."""
     from features.errors import InputError
-    from features.tables import open_tables
+    from huitou.brand import ledger_of, read_people
     from huitou.config import load_config
     from huitou.daily import write_lists
-    from huitou.forgotten import without_forgotten
-    from huitou.pipeline import ledger_of
     from training.release import open_release
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
@@ -33,7 +31,7 @@ def command(folder: Path | None, day: str | None, config_file: Path | None, home
         raise InputError(f"lists: --date must be YYYY-MM-DD, found {day!r}") from error
     with bar("lists") as tell:
         ledger = ledger_of(config)
-        tables = without_forgotten(open_tables(Path(config.brand.input)), ledger)
+        tables = read_people(config)[0]
         written = write_lists(config, tables, release, ledger, wanted, now=datetime.now().astimezone(), progress=tell)
     plan = written.plan
     table(f"Lists of {wanted}", ["", "members"], [("eligible", plan.eligible), *sorted(plan.excluded.items())])

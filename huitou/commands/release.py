@@ -14,12 +14,13 @@ from huitou.options import config_options
 @config_options
 def command(folder: Path | None, config_file: Path | None, home: str | None) -> None:
     """Score the members of FOLDER (or of the input in huitou.toml) with the champions and publish a release."""
+    from huitou.brand import read_brand
     from huitou.config import load_config
-    from huitou.pipeline import make_release, read_history
+    from huitou.pipeline import make_release
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
     with bar("release") as tell:
-        release = make_release(config, read_history(config), now=datetime.now().astimezone(), progress=tell)
+        release = make_release(config, read_brand(config), now=datetime.now().astimezone(), progress=tell)
     facts(
         "Release",
         {

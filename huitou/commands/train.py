@@ -13,13 +13,14 @@ from huitou.options import config_options
 @config_options
 def command(folder: Path | None, config_file: Path | None, home: str | None) -> None:
     """Train on the brand's tables (FOLDER, or the input of huitou.toml) and register the challengers."""
+    from huitou.brand import read_brand
     from huitou.config import load_config
-    from huitou.pipeline import read_history, tracker_of, train_brand
+    from huitou.pipeline import tracker_of, train_brand
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
     with bar("train") as tell:
-        history = read_history(config)
-        training = train_brand(config, history, tell)
+        brand = read_brand(config)
+        training = train_brand(config, brand.history, tell)
     rows = [
         (task, found.best_baseline or "–", "passes" if found.passed else "loses", found.reason)
         for task, found in training.verdicts.items()

@@ -137,6 +137,7 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
     ]
     _dump(folder / "items/catalogue.json", catalogue)
     _dump(folder / "items/popular.json", {"": list(range(N_ITEMS)), "s1": [3, 2, 1, 0], "s2": [9, 8, 7]})
+    _dump(folder / "aliases.json", {})
     _dump(folder / "stores.json", [{"store_id": store, "name": title} for store, title in STORES.items()])
     guides = [
         {"guide_id": g, "store_id": s, "name": NAMES[g], "role": "guide", "status": "active"}
