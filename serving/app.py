@@ -35,6 +35,7 @@ def rest_app(runtime: Callable[[], Runtime], hot_routes: hot.HotRoutes) -> FastA
     app.add_exception_handler(RequestValidationError, _answer_validation)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(InputError, _answer_input)
+    app.add_exception_handler(Exception, _answer_fault)
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -80,3 +81,8 @@ async def _answer_http(_: Request, error: Exception) -> Response:
 
 async def _answer_input(_: Request, error: Exception) -> Response:
     return error_response(ApiError(400, "invalid_request", str(error)))
+
+
+async def _answer_fault(_: Request, error: Exception) -> Response:
+    # The gate logs what it was; the caller learns the request's id from the header.
+    return error_response(ApiError(500, "internal_error", "something failed on our side"))

@@ -117,11 +117,8 @@ class Gate:
         except Exception:
             # The client sees a code and the request's id; the log has the rest.
             log.exception("a request failed", extra={"route": template, "request_id": request_id})
-            if answered:
-                raise
-            await _answer(
-                send_on, ApiError(500, "internal_error", "something failed on our side", {"request_id": request_id})
-            )
+            if not answered:
+                await _answer(send_on, ApiError(500, "internal_error", "something failed on our side"))
         finally:
             runtime.metrics.observe(method, template, status, time.perf_counter() - started)
 

@@ -55,6 +55,10 @@ class Served:
         return [dict(reason) for reason in self.release.manifest.get("item_reasons", [])]
 
     @cached_property
+    def reason_by_zh(self) -> dict[str, dict[str, str]]:
+        return {reason["zh"]: {"zh": reason["zh"], "en": reason["en"]} for reason in self.item_reasons}
+
+    @cached_property
     def switched_off(self) -> frozenset[int]:
         """Codes of items that are no longer sold."""
         rows = enumerate(self.release.items.catalogue)

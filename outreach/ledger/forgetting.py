@@ -35,7 +35,7 @@ class ForgettingBook(LedgerCore):
         with self.writing("consents", "lists", "outcomes", "events", "holdout", "identities") as connection:
             for table in DELETED:
                 here = sa.and_(table.c.brand_id == self.brand_id, table.c.member_id == member_id)
-                counts[table.name] = connection.execute(table.delete().where(here)).rowcount
+                counts[str(table.name)] = connection.execute(table.delete().where(here)).rowcount
             a = tables.audit.c
             counts["audit"] = connection.execute(
                 tables.audit.update()
@@ -55,8 +55,8 @@ class ForgettingBook(LedgerCore):
             for table in (*DELETED, tables.audit):
                 wanted = sa.select(table).where(table.c.brand_id == self.brand_id, table.c.member_id == member_id)
                 rows = connection.execute(wanted.order_by(*table.primary_key.columns)).mappings()
-                answer[table.name] = [
-                    {name: _plain(value) for name, value in row.items() if name != "body_digest"} for row in rows
+                answer[str(table.name)] = [
+                    {str(name): _plain(value) for name, value in row.items() if name != "body_digest"} for row in rows
                 ]
         return answer
 

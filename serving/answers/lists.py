@@ -182,7 +182,7 @@ def task_answer(served: Served, caller: Caller, task: dict[str, Any], standing: 
         "reason": _words(said, "text"),
         "draft": _words(said, "draft"),
         "evidence": said.get("evidence") or {},
-        "suggestions": said.get("suggestions") or [],
+        "suggestions": [_suggested(served, item) for item in said.get("suggestions") or []],
         "channels": standing.open_channels(said.get("allowed_channels") or []),
         "tier": None if row is None else label(served, "tier", row),
         "stage": None if row is None else label(served, "stage", row),
@@ -229,6 +229,13 @@ def _no_list(runtime: Runtime, guide_id: str, date: dt.date | None) -> ApiError:
         return ApiError(409, "being_built", "the list is being built", None, {"Retry-After": "10"})
     when = f"of {date}" if date else "so far"
     return ApiError(404, "not_found", f"no list {when} for guide {guide_id!r}")
+
+
+def _suggested(served: Served, item: dict[str, Any]) -> dict[str, Any]:
+    """A suggestion with its reason in both languages, where the release knows the sentence."""
+    why = item.get("why")
+    known = served.reason_by_zh.get(why) if isinstance(why, str) else None
+    return {"item_id": item.get("item_id"), "title": item.get("title"), "why": known or why}
 
 
 def _words(said: dict[str, Any], name: str) -> dict[str, str] | None:

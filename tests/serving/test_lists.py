@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import House
+from house import House
 from small_brand import NOW
 
 from serving.schemas import ContactListAnswer

@@ -1,0 +1,133 @@
+"""The member's card, recommendations, consents, events, export and deletion over HTTP."""
+
+from typing import Any
+
+import pytest
+from house import House
+from small_brand import NOW
+
+from serving.schemas import MemberAnswer, RecommendationAnswer
+
+SCORES = ("churn_probability", "return_probability", "expected_spend_yuan")
+
+
+def items(house: House, member: str, query: str = "", role: str = "app") -> list[str]:
+    answer = house.ask(role, "GET", f"/v1/members/{member}/recommendations{query}")
+    assert answer.status_code == 200, answer.text
+    return [item["item_id"] for item in answer.json()["items"]]
+
+
+def test_the_card_shows_the_four_things_in_words_with_the_members_own_numbers(house: House) -> None:
+    answer = house.ask("guide", "GET", "/v1/members/m01")
+    card = MemberAnswer.model_validate(answer.json())
+    assert card.churn_words.zh == "很久没来，需要关心：一般每32天来一次，这次已经61天没来"
+    assert card.tier == "A" and card.preference[0].name == "护肤"
+    assert str(card.window.median) == "2026-03-21", "20 days to the next purchase is the 20th day from as_of"
+    assert card.model_version == "churn:3+items:1@r1" and card.source == "model"
+
+
+def test_a_guide_never_sees_a_probability(house: House) -> None:
+    for path in ("/v1/members/m01", "/v1/members/m01/recommendations", "/guide/members/m01"):
+        text = house.ask("guide", "GET", path).text
+        assert "0.88" not in text and "%" not in text.replace("100%", "")
+    guide, chief = (house.ask(role, "GET", "/v1/members/m01").json() for role in ("guide", "admin"))
+    assert all(guide[name] is None and chief[name] is not None for name in SCORES)
+
+
+def test_a_minor_is_not_scored_and_gets_the_popular_list(house: House) -> None:
+    card = house.ask("guide", "GET", "/v1/members/minor").json()
+    assert card["tier"] is None and card["window"]["median"] is None
+    assert items(house, "minor", "?store_id=s1") == ["i3", "i2", "i1", "i0"]
+
+
+def test_each_slate_is_its_own_and_n_is_respected(house: House) -> None:
+    again, new = items(house, "m01", "?list=again&n=3"), items(house, "m01", "?list=new&n=3")
+    assert again == ["i0", "i1", "i2"] and new == ["i1", "i2", "i3"]
+    answer = house.ask("guide", "GET", "/v1/members/m01/recommendations?list=again").json()
+    assert RecommendationAnswer.model_validate(answer).items[0].due_days == 7
+    for query in ("?n=0", "?n=51", "?n=x", "?list=all", "?personalised=maybe", "?price=1"):
+        assert house.ask("app", "GET", f"/v1/members/m01/recommendations{query}").status_code == 400, query
+
+
+def test_without_personalisation_everybody_gets_the_same_list(house: House) -> None:
+    wanted = items(house, "m01", "?personalised=false&store_id=s1")
+    assert wanted == items(house, "m05", "?personalised=false&store_id=s1") == ["i3", "i2", "i1", "i0"]
+    body = {"consents": [{"purpose": "personalised_recommendation", "state": "refused"}]}
+    house.ask("app", "PUT", "/v1/members/m01/consents", json=body)
+    answer = house.ask("app", "GET", "/v1/members/m01/recommendations?store_id=s1").json()
+    assert [item["item_id"] for item in answer["items"]] == wanted
+    assert (answer["personalised"], answer["source"], answer["fallback_reason"]) == (False, "fallback", "opted_out")
+
+
+def test_an_unknown_member_of_the_mini_program_gets_the_popular_list_and_a_reason(house: House) -> None:
+    answer = house.ask("app", "GET", "/v1/members/new-today/recommendations").json()
+    assert answer["fallback_reason"] == "unknown_member" and answer["items"][0]["item_id"] == "i0"
+
+
+def test_what_is_sold_out_or_was_just_bought_is_left_out_on_the_next_call(house: House) -> None:
+    stock = {"event_id": "s", "kind": "stock", "at": NOW.isoformat(), "store_id": "s1", "item_id": "i0", "qty": 0}
+    order = {"event_id": "o", "kind": "order", "at": NOW.isoformat(), "member_id": "m01", "item_id": "i1"}
+    posted = house.ask("app", "POST", "/v1/events", json={"events": [stock, order]}).json()
+    assert [row["status"] for row in posted["results"]] == [201, 201]
+    assert items(house, "m01", "?list=again&n=2&store_id=s1") == ["i2", "i3"]
+    assert items(house, "m01", "?list=again&n=2") == ["i0", "i2"], "sold out in one store only"
+    again = house.ask("app", "POST", "/v1/events", json=order | {"item_id": "i5"})
+    assert again.status_code == 409
+
+
+def test_what_was_shown_is_logged_in_its_final_order(house: House) -> None:
+    answer = house.ask("app", "GET", "/v1/members/m02/recommendations?n=4").json()
+    house.runtime.journal.flush()
+    shown = house.ledger.exposures(NOW.date().replace(day=3))
+    assert shown["items"].iloc[0] == [item["item_id"] for item in answer["items"]]
+    assert shown["request_id"].iloc[0] == answer["request_id"]
+
+
+def test_one_item_is_the_same_to_all_and_carries_no_price(house: House) -> None:
+    """Nothing about money is said of an item, so that no two members can be told two prices."""
+    seen: dict[str, dict[str, Any]] = {}
+    for member in ("m01", "m02", "m05", "m07"):
+        for item in house.ask("app", "GET", f"/v1/members/{member}/recommendations").json()["items"]:
+            assert not any("price" in name or "yuan" in name or "discount" in name for name in item)
+            facts = {name: item[name] for name in ("title", "category")}
+            assert seen.setdefault(item["item_id"], facts) == facts
+
+
+def test_items_beside_an_item_and_an_unknown_item(house: House) -> None:
+    similar = house.ask("app", "GET", "/v1/items/i0/similar?n=2").json()["items"]
+    together = house.ask("analyst", "GET", "/v1/items/i0/bought-together?n=2").json()["items"]
+    assert [i["item_id"] for i in similar] == ["i1", "i2"] and [i["item_id"] for i in together] == ["i4", "i3"]
+    assert house.ask("app", "GET", "/v1/items/none/similar").status_code == 404
+
+
+def test_a_member_can_have_everything_that_is_held(house: House) -> None:
+    house.ask("guide", "GET", "/v1/members/m01")
+    held = house.ask("operator", "GET", "/v1/members/m01/export").json()
+    assert held["member"]["member_id"] == "m01"
+    assert [task["task_id"] for task in held["ledger"]["contact_task"]] == ["T-g1-m01"]
+    assert any(row["action"] == "member.view" for row in held["ledger"]["audit"])
+
+
+def test_a_forgotten_member_is_gone_from_every_answer_and_every_file(house: House) -> None:
+    house.ask("guide", "GET", "/v1/members/m02")
+    receipt = house.ask("admin", "DELETE", "/v1/members/m02")
+    assert receipt.status_code == 200, receipt.text
+    assert receipt.json()["ledger"]["contact_task"] == 1 and receipt.json()["releases"] == {"r1": "r1.r2"}
+    assert "m02" not in receipt.text
+    assert house.ask("guide", "GET", "/v1/members/m02").status_code == 404
+    assert house.ask("app", "GET", "/v1/members/m02/recommendations").json()["fallback_reason"] == "unknown_member"
+    listed = house.ask("guide", "GET", "/v1/guides/g1/contact-list").json()["items"]
+    assert [task["member_id"] for task in listed] == ["m01", "m03", "m04"]
+    assert house.ask("admin", "DELETE", "/v1/members/m02").status_code == 404
+    house.runtime.journal.flush()
+    left = [p for p in (house.home / "releases").rglob("*") if p.is_file() and b"m02" in p.read_bytes()]
+    assert left == []
+    if house.ledger.engine.dialect.name == "sqlite":
+        for row in house.ledger.audit_trail():
+            assert row["member_id"] != "m02"
+
+
+@pytest.mark.parametrize("role", ["guide", "manager", "app", "analyst"])
+def test_only_head_office_deletes_and_exports(house: House, role: str) -> None:
+    assert house.ask(role, "DELETE", "/v1/members/m01").status_code == 403
+    assert house.ask(role, "GET", "/v1/members/m01/export").status_code == 403
