@@ -66,11 +66,22 @@ class Journal:
         if not rows:
             return
         try:
-            write(rows)
+            write(self._without_forgotten(rows))
         except Exception:
             with self._lock:
                 setattr(self, name, rows + getattr(self, name))
             raise
+
+    def _without_forgotten(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Whoever asks for a forgotten member must not bring the id back into the ledger: the mark stands for it."""
+        marks = self._ledger.forgotten_marks()
+        if not marks:
+            return rows
+        kept = []
+        for row in rows:
+            mark = self._ledger.member_mark(row["member_id"]) if row.get("member_id") else ""
+            kept.append({**row, "member_id": f"forgotten:{mark[:32]}"} if mark in marks else row)
+        return kept
 
     def _work(self) -> None:
         while not self._closed:
