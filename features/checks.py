@@ -108,6 +108,12 @@ class _Run:
             self._keep(name, staged)
         self._mend_items()
         counts = {name: self._count(staged) for name, staged in self.staged.items()}
+        for name in CORE_TABLES if self.judge else ():
+            if name in counts and not counts[name].kept:
+                found = f"none of {counts[name].read:,} rows that can be kept"
+                self.findings.append(
+                    _refusal("missing_table", name, "at least one row", found, f"export {name} again")
+                )
         for name, staged in self.staged.items():
             self.findings += files.extra_columns(staged)
             self.findings += files.unread_cells(staged, counts[name])

@@ -108,7 +108,17 @@ _UNITS_ZH = {
     "contacts a day": "人次／天",
 }
 _CARD = {
-    "en": """## Where other systems keep these
+    "en": """## One person, one member
+
+`huitou identities DIR` finds cards that belong to one person by the identifiers they share, in this order of trust: a card
+the brand merged itself, unionid, verified mobile_hmac, external_userid, openid, alipay, jd, tmall_ouid, douyin_openid. Every
+identifier counts within its id_scope only. Cards merge unless they disagree about an identifier of higher trust, more than
+three members claim the identifier, a mobile changed hands (last seen over twelve months apart, with different unionids) or
+is not verified, or a person decided otherwise. Such cases are queued with their reason. Devices, names, birthdays and
+addresses never merge anybody, and deregistered members are left alone. `--apart A B`, `--same A B` and `--unmerge OLD` keep
+a decision in the file of `--decisions`; the tables themselves are never changed, so that a merge can be taken back whole.
+
+## Where other systems keep these
 
 | here | EZR 驿氪 | WeCom 企业微信 | 有数 | WeChat shop |
 |---|---|---|---|---|
@@ -124,7 +134,15 @@ A card merge (EZR push 1215) is an identity of the new member: id_type `card`, i
 number still answers, and its orders count for the new one. A deregistration is `status` deregistered and, where the data
 must go, a row in `deletions`.
 """,
-    "zh": """## 与其他系统的对应
+    "zh": """## 一人一会员（OneID）
+
+`huitou identities 目录` 按共同的标识找出属于同一个人的会员卡，信任顺序为：品牌已并的卡、unionid、已核实的 mobile_hmac、
+external_userid、openid、alipay、jd、tmall_ouid、douyin_openid；每个标识只在其 id_scope 内有效。以下情况不合并，而是带着原因进入待处理
+队列：更高信任的标识互相矛盾；同一标识被三个以上会员占用；手机号疑似换人（最近出现相隔超过十二个月且 unionid 不同）；手机号未核实；有人判定
+过不是同一人。设备号、姓名、生日、地址从不用于合并，已注销会员不参与合并。`--apart A B`、`--same A B`、`--unmerge 旧卡号` 会把人的判定
+写入 `--decisions` 指定的文件；原始表从不改动，因此合并可以完整撤回。
+
+## 与其他系统的对应
 
 | 本契约 | EZR 驿氪 | 企业微信 | 有数 | 微信小店 |
 |---|---|---|---|---|

@@ -86,6 +86,8 @@ def stage(con: duckdb.DuckDBPyConnection, spec: TableSpec, sources: list[SourceF
     rejected: list[tuple[str, int, str, str]] = []
     for source in sources:
         scan, columns, encoding = _scan(con, source, scratch)
+        # DuckDB looks names up whatever their case, so the contract's spelling will do from here on.
+        columns = [(name.lower() if name.lower() in spec.by_name else name, kind) for name, kind in columns]
         names = [name for name, _ in columns]
         missing = [name for name in spec.required_names if name not in names]
         if missing:

@@ -20,7 +20,7 @@ _WARNED, _WARNED_ZH = "a warning", "警告"
 _NOTED, _NOTED_ZH = "counted", "仅计数"
 
 RULES: tuple[Rule, ...] = (
-    Rule("missing_table", "a core table that is not there", "the folder is refused", "缺少核心表", "拒收整个目录"),
+    Rule("missing_table", "a core table that is not there, or has no row that can be kept", "the folder is refused", "缺少核心表，或其中没有可用的行", "拒收整个目录"),
     Rule("unreadable", "a file that can't be read, or lacks a required column", _REFUSED, "文件无法读取，或缺少必填列", _REFUSED_ZH),
     Rule("checksum", "another sha256 than the manifest's", _REFUSED, "sha256 与 manifest 不符", _REFUSED_ZH),
     Rule("row_count", "another number of rows than the manifest's", _REFUSED, "行数与 manifest 不符", _REFUSED_ZH),
@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     Rule("far_time", "a handful of orders, half a year and more from all others", _QUARANTINED, "与其他订单相隔半年以上的零星订单", _QUARANTINED_ZH),
     Rule("order_before_registration", "orders before the member joined", _NOTED, "早于入会时间的订单", _NOTED_ZH),
     Rule("date_only", "more than 5 % of orders at 00:00:00", _WARNED, "超过 5% 的订单时间为 00:00:00", _WARNED_ZH),
-    Rule("coverage_gap", "days on which a store has under a fifth of its weekday's median orders", _WARNED, "某门店某天订单不足同星期几中位数的五分之一", _WARNED_ZH),
+    Rule("coverage_gap", "days on which a store has under a fifth of its weekday's median orders; where that is few, chance makes such days, so an empty day counts from a median of 10 on and a thin one from 25 on", _WARNED, "某门店某天订单不足同星期几中位数的五分之一（中位数较小时偶然也会如此：空白日从中位数 10 起、稀少日从 25 起才计）", _WARNED_ZH),
     Rule("coverage_gap_brand", "the same for the whole brand", _WARNED, "全品牌某天订单不足同星期几中位数的五分之一", _WARNED_ZH),
     Rule("late_upload", "orders that became known more than three days later", _NOTED, "三天后才上传的订单", _NOTED_ZH),
     Rule("return_without_sale", "returns whose sale is not there", _WARNED, "找不到原销售的退货", _WARNED_ZH),

@@ -204,17 +204,19 @@ def _decoded(path: Path, encoding: str, scratch: Path) -> tuple[Path, str]:
 
 
 def csv_header(path: Path) -> tuple[list[str], str]:
-    """Column names of a UTF-8 CSV file and its delimiter.
+    """Column names of a UTF-8 CSV file and its delimiter; a column without a name gets its place as one.
 
-    Raises InputError for an empty file or a name that is there twice.
+    Raises InputError for an empty file or a name that is there twice, upper or lower case alike.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
     if not first.strip():
         raise InputError(f"{path.name}: expected a header line, found an empty file; leave the file out instead")
     delimiter = max((",", "\t", ";", "|"), key=first.count)
-    names = [name.strip().strip("\ufeff") for name in next(csv.reader([first], delimiter=delimiter))]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    cells = [name.strip().strip("\ufeff") for name in next(csv.reader([first], delimiter=delimiter))]
+    names = [name or f"column {i}" for i, name in enumerate(cells, start=1)]
+    lower = [name.lower() for name in names]
+    twice = sorted({name for name in lower if lower.count(name) > 1})
     if twice:
         raise InputError(f"{path.name}: column names expected once each, found twice: {twice}; remove one of each")
     return names, delimiter

@@ -411,8 +411,9 @@ MOBILES = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "value"), MOBILES)
-@pytest.mark.parametrize("format", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("table", "column", "value", "format"), [(*case, "csv") for case in MOBILES] + [(*MOBILES[1], "parquet")]
+)
 def test_one_clear_mobile_refuses_the_file(tmp_path: Path, table: str, column: str, value: str, format: str) -> None:
     frames = clean_brand()
     if column not in frames[table]:
@@ -665,3 +666,65 @@ def test_a_refused_table_opens_no_folder_and_the_message_says_all_of_it(tmp_path
     (folder / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"items\.title, 1 rows: expected no clear mobile.*orders\.paid_yuan"):
         open_tables(folder)
+
+
+def _edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+    return edit
+
+
+SAME_TEXT = {
+    "lines end as on Windows": _edit("orders.csv", lambda text: text.replace(b"\n", b"\r\n")),
+    "semicolons": _edit("items.csv", lambda text: text.replace(b",", b";")),
+    "a quoted header in capitals": _edit(
+        "items.csv",
+        lambda t: b",".join(b'"%s"' % c for c in t.split(b"\n")[0].upper().split(b",")) + t[t.index(b"\n") :],
+    ),
+    "blank lines at the end": _edit("items.csv", lambda text: text + b"\n\n"),
+    "text with line breaks, commas and quotes": _edit(
+        "items.csv", lambda text: text.replace("面霜".encode(), '"面\n霜, ""大"""'.encode())
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", SAME_TEXT)
+def test_the_same_rows_may_be_spelled_in_several_ways(tmp_path: Path, spelling: str) -> None:
+    folder = write_tables(clean_brand(), tmp_path, format="csv")
+    (folder / "manifest.json").unlink()
+    SAME_TEXT[spelling](folder)
+    report = check_folder(folder, today=TODAY)
+    assert report.findings == ()
+    assert (report.tables["items"].kept, report.tables["orders"].kept) == (5, 2000)
+
+
+BROKEN = {
+    "items.csv: expected a header line": _edit("items.csv", lambda _: b""),
+    "found twice": _edit("items.csv", lambda text: text.replace(b"spu_id", b"Item_ID", 1)),
+    "at least one row": _edit("items.csv", lambda text: text.split(b"\n")[0] + b"\n"),
+}
+
+
+@pytest.mark.parametrize("told", BROKEN)
+def test_a_file_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path, told: str) -> None:
+    folder = write_tables(clean_brand(), tmp_path, format="csv")
+    (folder / "manifest.json").unlink()
+    BROKEN[told](folder)
+    report = check_folder(folder, today=TODAY)
+    assert any(told in str(f) and f.next_step for f in report.refusals), [str(f) for f in report.refusals]
+
+
+def test_a_column_without_a_name_is_an_extra_column(tmp_path: Path) -> None:
+    folder = write_tables(clean_brand(), tmp_path, format="csv")
+    (folder / "manifest.json").unlink()
+    _edit("items.csv", lambda text: text.replace(b"\n", b",\n"))(folder)
+    report = check_folder(folder, today=TODAY)
+    assert report.usable and found(report, "extra_column").column == "column 7"
+
+
+def test_what_only_looks_like_parquet_is_refused(tmp_path: Path) -> None:
+    folder = write_tables(clean_brand(), tmp_path)
+    (folder / "manifest.json").unlink()
+    (folder / "items.parquet").write_bytes(b"hello")
+    assert "not readable as Parquet" in found(check_folder(folder, today=TODAY), "unreadable").found
