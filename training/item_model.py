@@ -11,22 +11,36 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InputError
 from features.progress import Progress, quiet
 from training.items import NONE
+from training.recommend.candidates import Signals
+from training.recommend.choose import Choice, choose
+from training.recommend.explain import explain
+from training.recommend.rank_features import NAMES, RankFeatures
+from training.recommend.ranker import Ranker
 from training.recommend.reasons import (
-    BOUGHT_BEFORE,
     LEVEL_POPULAR,
     NO_REASON,
     POPULAR,
     REASONS,
-    SIMILAR_MEMBERS,
     STORE_POPULAR,
 )
-from training.recommend.simple import SIMPLE, Lists, Scorer, TifuSettings, fit_simple, top_lists
+from training.recommend.simple import (
+    SIMPLE,
+    Lists,
+    Scorer,
+    TifuSettings,
+    fit_simple,
+    merged,
+    top_lists,
+    top_of_pairs,
+)
+from training.recommend.slates import mixed_by_slots
 from training.recommend.source import ItemSource, day_number, source_from_history
 from training.recommend.state import ItemState, best_columns, state_on
 
@@ -35,6 +49,9 @@ __all__ = ["REASONS", "RUNGS", "ItemLists", "ItemModel", "fit_item_model", "fit_
 SLATES = ("mixed", "again", "new")
 # Where a member's list comes from, best first: own history, then what sells in the store, at the level, in the brand.
 RUNGS = ("own", "store", "level", "brand")
+RANKER = "ranker"
+# The window of a target basket where the caller names none.
+DEFAULT_HORIZON_DAYS = 30
 NEIGHBOURS_SHOWN = 20
 POPULAR_SHOWN = 200
 
@@ -79,6 +96,8 @@ class Learned:
     horizon_days: int
     seed: int
     card: Mapping[str, Any]
+    ranker: Ranker | None = None
+    new_slots: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,17 +157,43 @@ class ItemModel:
         for slate in SLATES:
             method = self.learned.methods[slate]
             if method not in by_method:
-                by_method[method] = top_lists(self._scorer(method), state.visits, asked, n, state.sellable)
+                by_method[method] = (
+                    self._ranked(asked, n)
+                    if method == RANKER
+                    else top_lists(self._scorer(method), state.visits, asked, n, state.sellable)
+                )
             lists = by_method[method]
             parts[slate][known] = getattr(lists, slate)
             parts[f"{slate}_score"][known] = getattr(lists, f"{slate}_score")
         for slate in SLATES:
-            codes = parts[slate][known]
-            own = _owned(state, asked, codes)
-            reason = np.where(
-                own, BOUGHT_BEFORE, SIMILAR_MEMBERS if self.learned.methods[slate] == "tifu_knn" else POPULAR
+            told = explain(state, asked, parts[slate][known])
+            parts[f"{slate}_reason"][known] = told.reason
+            parts[f"{slate}_because"][known] = told.because
+            if slate == "again":
+                parts["again_due_days"][known] = told.due_days
+
+    def _ranked(self, asked: NDArray[Any], n: int) -> Lists:
+        """The ranker's lists, a chunk of members at a time."""
+        ranker = self.learned.ranker
+        if ranker is None:
+            raise InputError("item model: a list is served by the ranker but none was saved; fit and save again")
+        signals: Signals = self._keep(
+            "signals", lambda: Signals(self._state(), self.learned.tifu, seed=self.learned.seed)
+        )
+        features: RankFeatures = self._keep("features", lambda: RankFeatures(signals))
+        found = []
+        for chunk in signals.chunks(asked):
+            owned = chunk.owned_at >= 0
+            chance = ranker.probability(ranker.score(features.matrix(chunk), threads=0), owned)
+            size = len(chunk.members)
+            lists = merged(
+                top_of_pairs(chunk.row[owned], chunk.item[owned], chance[owned], size, n),
+                top_of_pairs(chunk.row[~owned], chunk.item[~owned], chance[~owned], size, n),
+                n,
             )
-            parts[f"{slate}_reason"][known] = np.where(codes >= 0, reason, NO_REASON)
+            mixed, mixed_score = mixed_by_slots(lists, self.learned.new_slots)
+            found.append(replace(lists, mixed=mixed, mixed_score=mixed_score))
+        return Lists.stack(found)
 
     def _fill_cold(
         self, state: ItemState, rows: NDArray[Any], cold: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
@@ -216,13 +261,23 @@ class ItemModel:
         """Write what was learned as JSON (and Booster text); no member's rows."""
         folder.mkdir(parents=True, exist_ok=True)
         learned = self.learned
-        text = {
+        text: dict[str, Any] = {
             "methods": dict(learned.methods),
             "tifu": learned.tifu.as_dict(),
             "horizon_days": learned.horizon_days,
             "seed": learned.seed,
             "card": dict(learned.card),
+            "new_slots": learned.new_slots,
         }
+        ranker = learned.ranker
+        if ranker is not None:
+            text["ranker"] = {
+                "objective": ranker.objective,
+                "rounds": ranker.rounds,
+                "calibration": ranker.calibration,
+                "columns": list(NAMES),
+            }
+            ranker.booster.save_model(folder / "ranker.txt")
         (folder / "items.json").write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
 
     @staticmethod
@@ -232,6 +287,20 @@ class ItemModel:
         if not path.exists():
             raise InputError(f"{path}: not found; expected a folder written by ItemModel.save")
         text = json.loads(path.read_text(encoding="utf-8"))
+        ranker = None
+        if "ranker" in text:
+            saved = text["ranker"]
+            if saved["columns"] != list(NAMES):
+                raise InputError(
+                    f"{path}: the ranker was saved with other columns than this version has; fit it again"
+                )
+            slopes = saved["calibration"]
+            ranker = Ranker(
+                lgb.Booster(model_file=folder / "ranker.txt"),
+                saved["objective"],
+                saved["rounds"],
+                None if slopes is None else (tuple(slopes[0]), tuple(slopes[1])),
+            )
         return ItemModel(
             Learned(
                 methods=text["methods"],
@@ -239,6 +308,8 @@ class ItemModel:
                 horizon_days=text["horizon_days"],
                 seed=text["seed"],
                 card=text["card"],
+                ranker=ranker,
+                new_slots=text["new_slots"],
             )
         )
 
@@ -280,35 +351,34 @@ def fit_items(
     if only is not None and only not in SIMPLE:
         raise InputError(f"only: unknown recommender {only!r}; expected one of {', '.join(SIMPLE)}")
     state = state_on(source, day)
-    method = only or "own_counts"
-    methods = dict.fromkeys(SLATES, method)
+    horizon = horizon_days or DEFAULT_HORIZON_DAYS
+    chosen = (
+        Choice(dict.fromkeys(SLATES, only), TifuSettings(), None, 0, {"why": "asked for"})
+        if only
+        else choose(source, day, horizon, seed=seed, progress=progress)
+    )
+    ranked = chosen.methods["mixed"] == RANKER
     card = {
-        "source": "fallback",
+        "source": "model" if ranked else "fallback",
+        "rung": chosen.methods["mixed"],
+        "reason": None if ranked else chosen.report.get("why", "the ranker did not beat the plain recommenders here"),
         "as_of_day": day,
-        "rung": method,
-        "reason": "asked for" if only else "no ranker was fitted",
-        "methods": methods,
+        "methods": chosen.methods,
+        "calibrated": {slate: method == RANKER for slate, method in chosen.methods.items()},
+        "tifu": chosen.tifu.as_dict(),
         "members": int((state.visits.n_visits > 0).sum()),
         "items": len(state.item_ids),
         "rows": len(state.visits.member),
+        "horizon_days": horizon,
+        "choice": chosen.report,
     }
-    learned = Learned(methods, TifuSettings(), horizon_days or 30, seed, card)
     progress("item model is ready", 1.0)
-    return ItemModel(learned, state)
+    return ItemModel(
+        Learned(chosen.methods, chosen.tifu, horizon, seed, card, chosen.ranker, chosen.new_slots), state
+    )
 
 
 def _codes(state: ItemState, ids: NDArray[Any]) -> NDArray[np.int64]:
     from training.recommend.source import codes_in
 
     return codes_in(state.member_ids, ids)
-
-
-def _owned(state: ItemState, rows: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.bool_]:
-    width = np.int64(len(state.item_ids))
-    have = np.unique(state.visits.member.astype(np.int64) * width + state.visits.item)
-    asked = rows.astype(np.int64)[:, None] * width + codes
-    if len(have) == 0:
-        return np.zeros(codes.shape, bool)
-    at = np.minimum(np.searchsorted(have, asked), len(have) - 1)
-    found: NDArray[np.bool_] = (have[at] == asked) & (codes >= 0)
-    return found

@@ -169,7 +169,10 @@ class TifuKnn:
 
     def parts(self, rows: NDArray[Any], k: int | None = None) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """(own, neighbours' mean) as sparse rows."""
-        near = self.nearest(rows, k or self.settings.k)
+        return self.parts_of(rows, self.nearest(rows, k or self.settings.k))
+
+    def parts_of(self, rows: NDArray[Any], near: NDArray[np.int64]) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """(own, mean of the given neighbours) as sparse rows; near: pool positions [len(rows), k]."""
         width = near.shape[1]
         mean = sparse.csr_matrix(
             (

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from training.items import NONE, item_similarity, purchase_matrix
+from training.recommend.own_items import OwnItems, own_items
 from training.recommend.simple import popularity_fraction
 from training.recommend.source import ItemSource, MemberFacts, StoreSales
 from training.recommend.visits import Purchases, Visits, visits_before
@@ -38,6 +39,11 @@ class ItemState:
     def visits(self) -> Visits:
         """The purchases with visit numbers and ages."""
         return visits_before(self.bought, self.day, len(self.member_ids), len(self.item_ids))
+
+    @cached_property
+    def own(self) -> OwnItems:
+        """Counts, pace and due days of every item a member bought."""
+        return own_items(self.visits)
 
     @cached_property
     def sellable(self) -> NDArray[np.bool_]:

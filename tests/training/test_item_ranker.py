@@ -1,0 +1,143 @@
+"""The ranker learns from earlier baskets only, wins where there is something to learn, and is dropped where there is not."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.item_model import RANKER, ItemModel, fit_items
+from training.recommend.choose import choose, gain
+from training.recommend.ranker import label_keys
+from training.recommend.simple import top_lists
+from training.recommend.snapshots import choose_snapshots
+from training.recommend.source import ItemSource, day_number, source_from_frames
+from training.recommend.visits import first_baskets, visits_before
+
+DAY = day_number("2026-03-01")
+
+
+def rhythm_shop(members: int = 260, seed: int = 4) -> pd.DataFrame:
+    """Weekly visits; every member has four staples, each bought every second, third or fourth visit in turn.
+
+    Counts cannot tell which staple is due; the time since the last purchase over its own gap can.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for member in range(members):
+        staples = rng.choice(60, 12, replace=False)
+        gaps = rng.integers(4, 7, 12)
+        start = rng.integers(0, 6, 12)
+        for visit in range(20):
+            basket = [int(s) for s, g, o in zip(staples, gaps, start, strict=True) if (visit + o) % g == 0]
+            basket.append(int(rng.integers(60, 90)))
+            rows += [(f"m{member:03d}", DAY - 7 * (19 - visit), f"i{item:03d}") for item in sorted(set(basket))]
+    frame = pd.DataFrame(rows, columns=["member_id", "day", "item_id"])
+    return frame.assign(day=frame["day"].to_numpy().astype("datetime64[D]"))
+
+
+@pytest.fixture(scope="module")
+def source() -> ItemSource:
+    return source_from_frames(rhythm_shop())
+
+
+@pytest.fixture(scope="module")
+def model(source: ItemSource) -> ItemModel:
+    return fit_items(source, DAY, horizon_days=1, seed=1)
+
+
+def test_snapshots_end_by_the_cut_off_and_never_overlap(source: ItemSource) -> None:
+    snapshots = choose_snapshots(source.purchases(DAY + 1), DAY, 1)
+    assert [s.day for s in snapshots] == [DAY - 7, DAY - 14, DAY - 21]
+    for newer, older in itertools.pairwise(snapshots):
+        assert older.end <= newer.day
+    assert all(s.end <= DAY for s in snapshots)
+
+
+def test_label_rows_are_disjoint_from_the_judged_baskets(source: ItemSource) -> None:
+    bought = source.purchases(DAY + 1)
+    judged = set(zip(*(x.tolist() for x in first_baskets(bought, DAY, DAY + 1)), strict=True))
+    assert judged
+    for snapshot in choose_snapshots(bought, DAY, 1):
+        rows = (bought.day >= snapshot.day) & (bought.day < snapshot.end)
+        assert rows.any()
+        assert (bought.day[rows] < DAY).all()
+        assert len(label_keys(snapshot, source.n_items)) == len(snapshot.member)
+
+
+def test_the_ranker_beats_own_counts_where_rhythm_decides(source: ItemSource, model: ItemModel) -> None:
+    assert model.card["source"] == "model"
+    assert model.learned.methods["mixed"] == RANKER
+    assert model.card["choice"]["gate"]["mixed"]["low"] > 0
+    bought = first_baskets(source.purchases(DAY + 1), DAY, DAY + 1)
+    rows = np.unique(bought[0])
+    visits = visits_before(source.purchases(DAY), DAY, source.n_members, source.n_items)
+    from training.recommend.judge import list_values
+    from training.recommend.simple import OwnCounts
+
+    place = (np.searchsorted(rows, bought[0]), bought[1])
+    ours = list_values(model.recommend(source.member_ids[rows], 10).mixed, place, source.n_items)["recall@10"]
+    counts = list_values(top_lists(OwnCounts(visits), visits, rows, 10).mixed, place, source.n_items)["recall@10"]
+    assert np.nanmean(ours) > np.nanmean(counts) + 0.05
+
+
+def test_no_ranker_serves_where_every_basket_is_drawn_at_random() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"m{m:03d}", np.datetime64(DAY - 7 * v, "D"), f"i{int(i):02d}")
+        for m in range(220)
+        for v in range(6)
+        for i in rng.choice(25, 2, replace=False)
+    ]
+    source = source_from_frames(pd.DataFrame(rows, columns=["member_id", "day", "item_id"]))
+    model = fit_items(source, DAY, horizon_days=1, seed=1)
+    assert model.card["source"] == "fallback"
+    assert RANKER not in model.learned.methods.values()
+    assert "did not beat" in model.card["reason"]
+
+
+def test_probabilities_of_the_ranker_are_between_0_and_1_and_in_order(source: ItemSource, model: ItemModel) -> None:
+    lists = model.recommend(source.member_ids[:40], 8)
+    score = np.where(lists.again >= 0, lists.again_score, 0)
+    assert score.min() >= 0
+    assert score.max() <= 1
+    assert (np.diff(score, axis=1) <= 1e-7).all()
+
+
+def test_a_saved_ranker_answers_the_same_and_names_no_member(
+    source: ItemSource, model: ItemModel, tmp_path: Path
+) -> None:
+    model.save(tmp_path)
+    assert b"m000" not in b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    loaded = ItemModel.load(tmp_path).on(source, DAY)
+    one, two = (m.recommend(source.member_ids[:50], 6) for m in (model, loaded))
+    np.testing.assert_array_equal(one.mixed, two.mixed)
+    np.testing.assert_allclose(one.mixed_score, two.mixed_score, rtol=1e-5)
+    np.testing.assert_array_equal(one.again_due_days, two.again_due_days)
+
+
+def test_the_ranker_sees_nothing_from_the_cut_off_on(source: ItemSource, model: ItemModel) -> None:
+    frame = rhythm_shop()
+    late = frame["day"] >= np.datetime64(DAY, "D")
+    frame.loc[late, "item_id"] = "i000"
+    rewritten = fit_items(source_from_frames(frame), DAY, horizon_days=1, seed=1)
+    one, two = (m.recommend(source.member_ids[:50], 6) for m in (model, rewritten))
+    np.testing.assert_array_equal(one.item_ids[one.mixed], two.item_ids[two.mixed])
+    assert model.card == rewritten.card
+
+
+def test_the_order_of_rows_does_not_change_what_the_ranker_learns(source: ItemSource, model: ItemModel) -> None:
+    shuffled = source_from_frames(rhythm_shop().sample(frac=1.0, random_state=9))
+    again = choose(shuffled, DAY, 1, seed=1)
+    assert again.ranker is not None
+    assert model.learned.ranker is not None
+    assert again.ranker.booster.model_to_string() == model.learned.ranker.booster.model_to_string()
+
+
+def test_a_gain_of_nothing_has_an_interval_around_zero() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.random(300)
+    found = gain(values, values + rng.normal(0, 0.1, 300), np.arange(300), 0)
+    assert found["low"] < 0 < found["high"]
+    assert gain(values + 0.2, values, np.arange(300), 0)["low"] > 0

@@ -1,0 +1,73 @@
+"""Lists in; for each item why it is there, which own item it goes back to, and when it is used up, out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.items import NONE
+from training.recommend.reasons import (
+    BECAUSE_BOUGHT,
+    BOUGHT_BEFORE,
+    DUE,
+    NO_REASON,
+    POPULAR,
+    SIMILAR_MEMBERS,
+    STORE_POPULAR,
+    TOGETHER,
+)
+from training.recommend.state import ItemState, best_columns
+
+# An item is called due from this many days before it is used up.
+DUE_WITHIN_DAYS = 7
+# How many own items a reason may go back to; weaker ties than the 15th would not convince anybody.
+SOURCES = 15
+CALLED_POPULAR = 50
+
+
+@dataclass(frozen=True)
+class Told:
+    """All of the lists' shape: reason code, code of the own item it speaks of (-1 none), due days (-1 none)."""
+
+    reason: NDArray[np.uint8]
+    because: NDArray[np.int32]
+    due_days: NDArray[np.int16]
+
+
+def explain(state: ItemState, members: NDArray[Any], codes: NDArray[np.int32]) -> Told:
+    """Reasons of the members' lists; the strongest evidence that is really there is named."""
+    width = np.int64(len(state.item_ids))
+    item = np.maximum(codes, 0)
+    member = np.asarray(members, np.int64)[:, None]
+    own = state.own
+    at = own.find((member * width + item).ravel()).reshape(codes.shape)
+    owned = (at >= 0) & (codes >= 0)
+    due = np.full(codes.shape, np.nan)
+    if len(own.key):
+        due[owned] = own.due_days[at[owned]]
+    # Far in the future or long past is no cycle: beyond a year nothing is told.
+    told = np.isfinite(due) & (np.abs(due) < 366)
+    due_days = np.where(told, np.clip(np.round(np.where(told, due, 0)), 0, 365), -1)
+    reason = np.full(codes.shape, SIMILAR_MEMBERS, np.uint8)
+    because = np.full(codes.shape, NONE, np.int32)
+    popular = state.popular(CALLED_POPULAR)
+    reason[np.isin(item, popular[""])] = POPULAR
+    store = state.facts.store[member[:, 0]]
+    for code in np.unique(store[store >= 0]):
+        rows = store == code
+        reason[rows] = np.where(np.isin(item[rows], popular[state.sales.stores[code]]), STORE_POPULAR, reason[rows])
+    for matrix, name in ((state.similar, BECAUSE_BOUGHT), (state.together, TOGETHER)):
+        source = best_columns(matrix.T.tocsr(), SOURCES)[item]  # [rows, n, SOURCES], nearest first
+        held = own.find((member[:, :, None] * width + np.maximum(source, 0)).ravel()).reshape(source.shape)
+        there = (held >= 0) & (source >= 0)
+        found = there.any(axis=2)
+        first = np.take_along_axis(source, there.argmax(axis=2)[:, :, None], 2)[:, :, 0]
+        reason[found] = name
+        because[found] = first[found]
+    reason[owned] = BOUGHT_BEFORE
+    because[owned] = codes[owned]
+    reason[owned & (due_days >= 0) & (due_days <= DUE_WITHIN_DAYS)] = DUE
+    empty = codes < 0
+    reason[empty], because[empty], due_days[empty | ~owned] = NO_REASON, NONE, -1
+    return Told(reason, because, due_days.astype(np.int16))

@@ -1,0 +1,71 @@
+"""Purchases before a day in; the earlier days a ranker may learn from, with their label windows, out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.recommend.visits import Purchases, first_baskets
+
+# A snapshot needs this share of the label members that the best one has; sparse days teach little.
+LEAST_SHARE = 0.5
+# Days looked at per snapshot; more do not change the choice.
+DAYS_TRIED = 400
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Features know what happened before `day`; labels are first baskets with day <= bought < end, end <= the cut-off."""
+
+    day: int
+    end: int
+    member: NDArray[np.int32]  # label pairs, sorted by member and item; members have history before `day`
+    item: NDArray[np.int32]
+
+    @property
+    def members(self) -> NDArray[np.int32]:
+        """Members with a label, sorted."""
+        return np.unique(self.member)
+
+
+def choose_snapshots(bought: Purchases, as_of: int, window_days: int, count: int = 3) -> list[Snapshot]:
+    """Up to `count` snapshots, newest first, with windows that end by `as_of` and do not overlap.
+
+    Where the history is short, the window shrinks to a third of it. The newest snapshot is the latest day with at
+    least half as many label members as any day has; each further one is sought before the window of the last.
+    """
+    known = bought.before(as_of)
+    if len(known.day) == 0:
+        return []
+    opens = np.r_[True, (known.member[1:] != known.member[:-1]) | (known.day[1:] != known.day[:-1])]
+    member, day = known.member[opens], known.day[opens]
+    first = np.r_[True, member[1:] != member[:-1]]
+    since = day[first][np.cumsum(first) - 1]  # the member's first day, on every visit
+    window = max(1, min(window_days, (as_of - int(day.min())) // 3))
+    days = np.unique(day)
+    days = days[days <= as_of - window]
+    if len(days) == 0:
+        return []
+    days = days[-DAYS_TRIED:] if len(days) <= 4 * DAYS_TRIED else days[:: -(-len(days) // DAYS_TRIED)]
+    order = np.argsort(day, kind="stable")
+    ranked = day[order]
+
+    def labelled(start: int) -> int:
+        rows = order[np.searchsorted(ranked, start) : np.searchsorted(ranked, start + window)]
+        return len(np.unique(member[rows[since[rows] < start]]))
+
+    sizes = np.array([labelled(int(start)) for start in days])
+    found: list[Snapshot] = []
+    limit, want = as_of, LEAST_SHARE * sizes.max()
+    while len(found) < count:
+        able = np.flatnonzero((days + window <= limit) & (sizes >= max(want, 1)))
+        if len(able) == 0:
+            break
+        start = int(days[able[-1]])
+        who, what = first_baskets(known, start, start + window)
+        had = np.unique(member[since < start])
+        keep = np.isin(who, had)
+        found.append(Snapshot(start, start + window, who[keep], what[keep]))
+        limit = start
+        want = LEAST_SHARE / 2 * sizes.max()
+    return found
