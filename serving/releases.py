@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,9 @@ from serving.errors import ApiError
 from training.release import BrokenRelease, Release, open_release
 
 log = logging.getLogger("huitou.releases")
+
+# Where a sentence's days are not known it is said without them.
+WITHOUT_DAYS = {"到期复购，约{days}天后用完": "到期复购", "Due again in about {days} days": "Due again"}
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,26 @@ class Served:
         return [dict(reason) for reason in self.release.manifest.get("item_reasons", [])]
 
     @cached_property
-    def reason_by_zh(self) -> dict[str, dict[str, str]]:
-        return {reason["zh"]: {"zh": reason["zh"], "en": reason["en"]} for reason in self.item_reasons}
+    def _english(self) -> list[tuple[re.Pattern[str], str]]:
+        pairs = [(said["zh"], said["en"]) for said in self.item_reasons if said["zh"]]
+        pairs += [(WITHOUT_DAYS[zh], WITHOUT_DAYS[en]) for zh, en in pairs if zh in WITHOUT_DAYS]
+        found = []
+        for zh, en in pairs:
+            pattern = re.escape(zh).replace(r"\{item\}", "(?P<item>.+)").replace(r"\{days\}", r"(?P<days>\d+)")
+            found.append((re.compile(pattern), en))
+        return found
+
+    def both_languages(self, why: str) -> dict[str, str]:
+        """A suggestion's Chinese reason with its English beside; Chinese twice where the release does not know it."""
+        for pattern, en in self._english:
+            match = pattern.fullmatch(why)
+            if match:
+                return {"zh": why, "en": en.format(**match.groupdict())}
+        return {"zh": why, "en": why}
+
+    def canonical(self, member_id: str) -> str:
+        """The member behind an id: cards that were merged answer under the one that stayed."""
+        return self.release.aliases.get(member_id, member_id)
 
     @cached_property
     def switched_off(self) -> frozenset[int]:
@@ -121,6 +143,8 @@ def load_served(path: Path) -> Served:
             f"release {path.name}: the vectors have {release.vectors.shape[1]} columns, "
             f"the manifest names {len(columns)}; write it again with this version of Huitou"
         )
+    if not (path / "aliases.json").is_file():
+        raise BrokenRelease(f"release {path.name}: aliases.json is missing; write it again")
     n = len(release.items.item_ids)
     highest = {name: int(np.max(codes, initial=-1)) for name, codes in (("similar", release.items.similar),)}
     if highest["similar"] >= n:

@@ -234,8 +234,8 @@ def _no_list(runtime: Runtime, guide_id: str, date: dt.date | None) -> ApiError:
 def _suggested(served: Served, item: dict[str, Any]) -> dict[str, Any]:
     """A suggestion with its reason in both languages, where the release knows the sentence."""
     why = item.get("why")
-    known = served.reason_by_zh.get(why) if isinstance(why, str) else None
-    return {"item_id": item.get("item_id"), "title": item.get("title"), "why": known or why}
+    both = served.both_languages(why) if isinstance(why, str) and why else why
+    return {"item_id": item.get("item_id"), "title": item.get("title"), "why": both or None}
 
 
 def _words(said: dict[str, Any], name: str) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ LISTED_DAYS = 14
 def find_member(runtime: Runtime, caller: Caller, member_id: str) -> tuple[Served, int, dict[str, Any]]:
     """The release, the member's row and card, if the caller may see the member; 404 otherwise, whatever the cause."""
     served = runtime.served
+    member_id = served.canonical(member_id)
     row = served.release.index(member_id)
     if row is None or runtime.ledger.is_forgotten(member_id):
         raise not_found("member", member_id)
@@ -47,6 +48,7 @@ def _recent_tasks(runtime: Runtime, member_id: str) -> list[dict[str, Any]]:
 def member_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str, Any]:
     """The card of GET /v1/members/{id}."""
     served, row, card = find_member(runtime, caller, member_id)
+    member_id = served.canonical(member_id)
     standing = runtime.ledger.standing(member_id, runtime.now())
     numbers = own_numbers(served, row)
     band = label(served, "churn_band", row)

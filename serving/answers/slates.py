@@ -5,7 +5,7 @@ from typing import Any
 from serving.access import Caller
 from serving.answers.members import find_member, versions
 from serving.errors import ApiError, not_found
-from serving.releases import Served
+from serving.releases import WITHOUT_DAYS, Served
 from serving.runtime import Runtime
 from training.release import NEVER_SCORED
 
@@ -31,6 +31,7 @@ def recommendations(
     """
     served = runtime.served
     release = served.release
+    member_id = served.canonical(member_id)
     row = release.index(member_id)
     if caller.role in ("guide", "manager"):
         served, row, _ = find_member(runtime, caller, member_id)
@@ -93,10 +94,10 @@ def _own(
         if item_id in sold_out or item_id in bought or code in served.switched_off:
             continue
         item = item_said(served, code, len(items) + 1)
-        item["reason"] = _reason(served, int(reasons[place]))
-        if slate == "again":
-            due = int(arrays.due_days[row][place])
-            item["due_days"] = None if due == -1 else due
+        due = int(arrays.due_days[row][place]) if slate == "again" else -1
+        item["due_days"] = None if due == -1 else due
+        because = int(arrays.because[slate][row][place])
+        item["reason"] = _reason(served, int(reasons[place]), because, item["due_days"])
         if scores:
             item["score"] = float(points[place])
         items.append(item)
@@ -121,7 +122,7 @@ def item_said(served: Served, code: int, rank: int) -> dict[str, Any]:
     return {
         "item_id": row["item_id"],
         "title": row.get("title"),
-        "category": row.get("category"),
+        "category": row.get("category_l1"),
         "rank": rank,
         "reason": None,
         "due_days": None,
@@ -162,5 +163,19 @@ def flag_of(name: str, said: str | None, default: bool) -> bool:
     return said.lower() in ("true", "1")
 
 
-def _reason(served: Served, code: int) -> dict[str, str] | None:
-    return served.item_reasons[code] if code < len(served.item_reasons) else None
+def _reason(served: Served, code: int, because: int, due_days: int | None) -> dict[str, str] | None:
+    """A reason's sentence with the own item and the days that it speaks of; None where there is none."""
+    if code >= len(served.item_reasons):
+        return None
+    said = served.item_reasons[code]
+    if not said["zh"]:
+        return None
+    values: dict[str, Any] = {}
+    if "{item}" in said["zh"]:
+        if because < 0:
+            return None
+        values["item"] = served.release.items.catalogue[because].get("title") or ""
+    words = {language: WITHOUT_DAYS.get(said[language], said[language]) for language in ("zh", "en")}
+    if due_days is not None and "{days}" in said["zh"]:
+        words, values["days"] = {language: said[language] for language in ("zh", "en")}, due_days
+    return {"code": said["code"], **{language: text.format(**values) for language, text in words.items()}}

@@ -40,11 +40,12 @@ def why(member_id: Id, runtime: State, call: Asked) -> Response:
 def put_consents(member_id: Id, body: ConsentsPut, runtime: State, call: Asked) -> Response:
     """Note what a member agreed to or refused; it holds from the next call on."""
     card: dict[str, Any] = {}
+    member_id = runtime.served.canonical(member_id)
     if call.who.role != "app":
         _, _, card = find_member(runtime, call.who, member_id)
     elif runtime.ledger.is_forgotten(member_id):
         raise not_found("member", member_id)
-    elif runtime.releases.ready and (row := runtime.served.release.index(member_id)) is not None:
+    elif (row := runtime.served.release.index(member_id)) is not None:
         card = runtime.served.release.card(row)
     if call.who.role in ("guide", "manager") and any(one.state == WIDENING for one in body.consents):
         raise ApiError(403, "forbidden", "a guide may note a refusal; a consent comes from the member")

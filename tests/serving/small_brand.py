@@ -127,17 +127,20 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
         np.save(folder / f"items/{slate}.npy", codes)
         np.save(folder / f"items/{slate}_score.npy", np.linspace(0.9, 0.1, 6, dtype=np.float32)[None, :].repeat(n, 0))
         np.save(folder / f"items/{slate}_reason.npy", np.zeros((n, 6), np.uint8))
+        np.save(folder / f"items/{slate}_because.npy", np.full((n, 6), 5, np.int32))
+    np.save(folder / "items/rung.npy", np.zeros(n, np.uint8))
     np.save(folder / "items/due_days.npy", np.full((n, 6), 7, np.int16))
     near = ((np.arange(N_ITEMS)[:, None] + np.arange(1, 5)[None, :]) % N_ITEMS).astype(np.int32)
     np.save(folder / "items/similar.npy", near)
     np.save(folder / "items/together.npy", near[:, ::-1])
     catalogue = [
-        {"item_id": f"i{code}", "title": title, "category": "护肤", "brand": None, "status": "on"}
+        {"item_id": f"i{code}", "title": title, "category_l1": "护肤", "brand": None, "status": "on"}
         for code, title in enumerate(TITLES)
     ]
     _dump(folder / "items/catalogue.json", catalogue)
     _dump(folder / "items/popular.json", {"": list(range(N_ITEMS)), "s1": [3, 2, 1, 0], "s2": [9, 8, 7]})
     _dump(folder / "aliases.json", {})
+    _dump(folder / "aliases.json", {"old-card": "m01"})
     _dump(folder / "stores.json", [{"store_id": store, "name": title} for store, title in STORES.items()])
     guides = [
         {"guide_id": g, "store_id": s, "name": NAMES[g], "role": "guide", "status": "active"}
@@ -165,7 +168,11 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
             "columns": ["a", "b", "c"],
             "predictions": sorted(predictions),
             "labels": labels,
-            "item_reasons": [{"code": "OWN", "zh": "买过，又快用完了", "en": "bought before, due again"}],
+            "item_reasons": [
+                {"code": "because_bought", "zh": "因为买过{item}", "en": "Because of {item}"},
+                {"code": "due", "zh": "到期复购，约{days}天后用完", "en": "Due again in about {days} days"},
+            ],
+            "item_rungs": ["own", "store", "brand"],
             "models": {"churn": model, "value": model, "items": simple},
             "readiness": {"churn": {"have": {"members": n}, "need": {"members": 1000}, "fallback": None}},
             "model_version": f"churn:3+items:1@{name}",
@@ -227,8 +234,8 @@ def small_task(guide: str, member: str, rank: int) -> dict[str, Any]:
         "draft_zh": "您好，好久没见，之前买的还满意吗？",
         "draft_en": "Hello, it has been a while. Were you happy with what you bought?",
         "suggestions": [
-            {"item_id": "i1", "title": "舒缓面霜", "why": "买过，又快用完了"},
-            {"item_id": "i2", "title": "轻盈防晒", "why": "常与您买过的一起购买"},
+            {"item_id": "i1", "title": "舒缓面霜", "why": "到期复购"},
+            {"item_id": "i2", "title": "轻盈防晒", "why": "因为买过修护精华"},
         ],
         "allowed_channels": ["wecom_1v1", "call_human"],
         "last_contact": None,

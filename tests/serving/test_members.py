@@ -49,6 +49,20 @@ def test_each_slate_is_its_own_and_n_is_respected(house: House) -> None:
         assert house.ask("app", "GET", f"/v1/members/m01/recommendations{query}").status_code == 400, query
 
 
+def test_an_old_card_answers_as_the_member_it_was_merged_into(house: House) -> None:
+    assert house.ask("guide", "GET", "/v1/members/old-card").json()["member_id"] == "m01"
+    body = {"consents": [{"purpose": "personalised_recommendation", "state": "refused"}]}
+    house.ask("app", "PUT", "/v1/members/old-card/consents", json=body)
+    assert house.ask("app", "GET", "/v1/members/m01/recommendations").json()["fallback_reason"] == "opted_out"
+
+
+def test_reasons_name_the_members_own_item_in_both_languages(house: House) -> None:
+    item = house.ask("app", "GET", "/v1/members/m01/recommendations").json()["items"][0]
+    assert item["reason"] == {"code": "because_bought", "zh": "因为买过玫瑰身体乳", "en": "Because of 玫瑰身体乳"}
+    shown = house.ask("guide", "GET", "/v1/guides/g1/contact-list").json()["items"][0]["suggestions"]
+    assert [one["why"]["en"] for one in shown] == ["Due again", "Because of 修护精华"]
+
+
 def test_without_personalisation_everybody_gets_the_same_list(house: House) -> None:
     wanted = items(house, "m01", "?personalised=false&store_id=s1")
     assert wanted == items(house, "m05", "?personalised=false&store_id=s1") == ["i3", "i2", "i1", "i0"]
