@@ -1,0 +1,343 @@
+"""A member's ranked items, the shop's rules and live facts in; the list to show, with the rung of every place, out.
+
+Pure and small enough for the request path: numpy over a few hundred codes. Rules choose and order items; no rule knows a
+price. What is not on the shelf, not in stock, filtered, just bought or returned is never shown, not even when pinned.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import InputError
+from training.items import NONE
+
+FORBIDDEN_ATTRIBUTES = ("list_yuan", "paid_yuan", "price", "discount_yuan", "coupon_id")
+
+
+@dataclass(frozen=True)
+class Is:
+    """The item's attribute is one of these values."""
+
+    attribute: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class All:
+    """AND: every part holds; holds for an empty list."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """OR: at least one part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """NOT: the part does not hold."""
+
+    part: "Condition"
+
+
+Condition = Is | All | AnyOf | Not
+
+
+def condition_from(text: Mapping[str, Any]) -> Condition:
+    """A condition from JSON: {"is": [attribute, value…]}, {"all": […]}, {"any": […]}, {"not": {…}}."""
+    if len(text) == 1:
+        kind, inner = next(iter(text.items()))
+        if kind == "is" and isinstance(inner, Sequence) and len(inner) >= 2:
+            return Is(str(inner[0]), tuple(str(value) for value in inner[1:]))
+        if kind in ("all", "any"):
+            parts = tuple(condition_from(part) for part in inner)
+            return All(parts) if kind == "all" else AnyOf(parts)
+        if kind == "not":
+            return Not(condition_from(inner))
+    raise InputError(
+        f'rules.condition: expected {{"is": [attribute, value, …]}}, {{"all": […]}}, {{"any": […]}} or {{"not": {{…}}}}; '
+        f"found {dict(text)!r}"
+    )
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Show an item at a place (0 = first) while the period lasts; `author` is kept for the audit."""
+
+    item_id: str
+    place: int
+    starts: date
+    ends: date
+    author: str
+
+
+@dataclass(frozen=True)
+class Weight:
+    """Multiply the order score of items that meet a condition: above 1 boosts, below 1 buries."""
+
+    condition: Condition
+    factor: float
+    starts: date
+    ends: date
+    author: str
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most so many items with the same value of an attribute (a brand, a category)."""
+
+    attribute: str
+    most: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The shop's rules: a filter that every item must meet, pins, weights and caps."""
+
+    only: Condition | None = None
+    pins: tuple[Pin, ...] = ()
+    weights: tuple[Weight, ...] = ()
+    caps: tuple[Cap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Item ids in code order and their attributes as text, aligned."""
+
+    item_ids: tuple[str, ...]
+    attributes: Mapping[str, NDArray[Any]]
+    code_of: Mapping[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(item_ids: Sequence[str], attributes: Mapping[str, Sequence[Any]]) -> "Catalogue":
+        """A catalogue; nulls become empty text."""
+        texts = {
+            name: np.array(["" if value is None or value != value else str(value) for value in values], dtype=str)
+            for name, values in attributes.items()
+        }
+        return Catalogue(tuple(item_ids), texts, {item: code for code, item in enumerate(item_ids)})
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Rules of a day over a catalogue, made once per change of the rules and shared by all requests."""
+
+    allowed: NDArray[np.bool_]
+    factor: NDArray[np.float64]
+    pins: tuple[tuple[int, int], ...]  # (place, code), by place
+    caps: tuple[tuple[NDArray[np.int64], int], ...]  # (group code of each item, most)
+
+
+def compile_rules(rules: Rules, catalogue: Catalogue, day: date) -> Compiled:
+    """Masks and factors of the rules in force on a day. Unknown attributes and pinned ids are refused by name."""
+    size = len(catalogue.item_ids)
+    allowed = np.ones(size, bool) if rules.only is None else meets(rules.only, catalogue)
+    factor = np.ones(size)
+    for weight in rules.weights:
+        if not np.isfinite(weight.factor) or weight.factor <= 0:
+            raise InputError(f"rules.weights: factor {weight.factor} of {weight.author!r}; expected a number above 0")
+        if weight.starts <= day <= weight.ends:
+            factor[meets(weight.condition, catalogue)] *= weight.factor
+    pins: dict[int, int] = {}
+    for pin in rules.pins:
+        if pin.item_id not in catalogue.code_of:
+            raise InputError(
+                f"rules.pins: item {pin.item_id!r} is not in the catalogue; name an item_id of table items"
+            )
+        if pin.place < 0:
+            raise InputError(f"rules.pins: place {pin.place} of item {pin.item_id!r}; expected 0 (first) or more")
+        if pin.starts <= day <= pin.ends:
+            pins.setdefault(pin.place, catalogue.code_of[pin.item_id])
+    caps = []
+    for cap in rules.caps:
+        if cap.most < 0:
+            raise InputError(f"rules.caps: {cap.attribute} at most {cap.most}; expected 0 or more")
+        caps.append(
+            (np.unique(_attribute(cap.attribute, catalogue), return_inverse=True)[1].astype(np.int64), cap.most)
+        )
+    return Compiled(allowed, factor, tuple(sorted(pins.items())), tuple(caps))
+
+
+def meets(condition: Condition, catalogue: Catalogue) -> NDArray[np.bool_]:
+    """Which items of the catalogue meet a condition."""
+    if isinstance(condition, Is):
+        return np.isin(_attribute(condition.attribute, catalogue), condition.values)
+    if isinstance(condition, Not):
+        return ~meets(condition.part, catalogue)
+    start = isinstance(condition, All)
+    out = np.full(len(catalogue.item_ids), start)
+    for part in condition.parts:
+        out = out & meets(part, catalogue) if start else out | meets(part, catalogue)
+    return out
+
+
+def _attribute(name: str, catalogue: Catalogue) -> NDArray[Any]:
+    if name in FORBIDDEN_ATTRIBUTES:
+        raise InputError(f"rules: attribute {name!r} is about money; rules order and filter items, never by price")
+    if name not in catalogue.attributes:
+        raise InputError(f"rules: unknown attribute {name!r}; known: {', '.join(sorted(catalogue.attributes))}")
+    return catalogue.attributes[name]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder: a name and its item codes, best first, with order scores above 0."""
+
+    name: str
+    codes: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @staticmethod
+    def of(name: str, codes: Any, scores: Any = None) -> "Rung":
+        """A rung from codes; without scores the order itself counts (1/2, 1/3, …). Empty places (-1) are left out."""
+        codes = np.asarray(codes, np.int32)
+        scores = 1.0 / np.arange(2, len(codes) + 2) if scores is None else np.asarray(scores, float)
+        real = codes >= 0
+        return Rung(name, codes[real], np.maximum(scores[real], 1e-12).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The list: `codes` (at most n, no -1), `rungs` the name of the rung that filled each place ("pin" for pins)."""
+
+    codes: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    rungs: tuple[str, ...]
+    short: int  # places that nothing allowed could fill
+    why_short: Literal["", "rules_and_stock_leave_too_few"] = ""
+
+
+def apply_rules(
+    ladder: Sequence[Rung],
+    n: int,
+    rules: Compiled,
+    *,
+    in_stock: NDArray[np.bool_] | None = None,
+    on_shelf: NDArray[np.bool_] | None = None,
+    hidden: Any = (),
+    due_again: Any = (),
+) -> Shown:
+    """The first n items of the ladder that everything allows.
+
+    in_stock: of the member's store; on_shelf: status on; both bool over the catalogue, None = all. hidden: codes just
+    bought or returned; those in due_again (used up by now) may show all the same. Within a rung the order is score times
+    factor; a later rung fills only what earlier ones leave. Pins stand at their places as long as they are allowed.
+    """
+    if n < 1:
+        raise InputError(f"n is {n}; expected at least 1")
+    allowed = rules.allowed.copy()
+    for mask in (in_stock, on_shelf):
+        if mask is not None:
+            allowed &= mask
+    gone = np.setdiff1d(np.asarray(list(hidden), np.int64), np.asarray(list(due_again), np.int64))
+    allowed[gone] = False
+    codes, scores, step = [], [], []
+    for at, rung in enumerate(ladder):
+        real = allowed[rung.codes]
+        kept = rung.codes[real]
+        worth = rung.scores[real] * rules.factor[kept]
+        order = np.lexsort((kept, -worth))
+        codes.append(kept[order])
+        scores.append(worth[order])
+        step.append(np.full(len(kept), at))
+    flat = np.concatenate(codes) if codes else np.zeros(0, np.int32)
+    worth = np.concatenate(scores) if scores else np.zeros(0)
+    rung_of = np.concatenate(step) if step else np.zeros(0, np.int64)
+    first = np.sort(np.unique(flat, return_index=True)[1])
+    return _placed(flat[first], worth[first], rung_of[first], [r.name for r in ladder], n, rules, allowed)
+
+
+def _placed(
+    codes: NDArray[Any],
+    scores: NDArray[Any],
+    rung_of: NDArray[Any],
+    names: Sequence[str],
+    n: int,
+    rules: Compiled,
+    allowed: NDArray[np.bool_],
+) -> Shown:
+    """Pins at their places, the rest in order, caps counted over both."""
+    used: list[dict[int, int]] = [{} for _ in rules.caps]
+
+    def fits(code: int) -> bool:
+        return all(
+            counts.get(int(group[code]), 0) < most for counts, (group, most) in zip(used, rules.caps, strict=True)
+        )
+
+    def take(code: int) -> None:
+        for counts, (group, _) in zip(used, rules.caps, strict=True):
+            counts[int(group[code])] = counts.get(int(group[code]), 0) + 1
+
+    pins: dict[int, int] = {}
+    for place, code in rules.pins:
+        if place < n and allowed[code] and code not in pins.values() and fits(code):
+            pins[place] = code
+            take(code)
+    pinned = set(pins.values())
+    room = n - len(pins)
+    rest: list[int] = []
+    for at, code in enumerate(codes.tolist()):
+        if len(rest) == room:
+            break
+        if code not in pinned and fits(code):
+            rest.append(at)
+            take(code)
+    out: list[tuple[int, float, str]] = []
+    waiting = iter(rest)
+    for place in range(n):
+        if place in pins:
+            out.append((pins[place], 0.0, "pin"))
+            continue
+        at = next(waiting, NONE)
+        if at != NONE:
+            out.append((int(codes[at]), float(scores[at]), names[int(rung_of[at])]))
+    short = n - len(out)
+    return Shown(
+        np.array([code for code, _, _ in out], np.int32),
+        np.array([score for _, score, _ in out], np.float32),
+        tuple(name for _, _, name in out),
+        short,
+        "rules_and_stock_leave_too_few" if short else "",
+    )
+
+
+def fold_in(
+    codes: Any,
+    scores: Any,
+    recent: Any,
+    similar: NDArray[np.int32],
+    together: NDArray[np.int32],
+    *,
+    share: float = 0.5,
+) -> Rung:
+    """Tonight's list with what happened since: items like, or bought with, `recent` ones move up or join.
+
+    codes, scores: the member's list of the release. recent: item codes since the release, newest first (a basket, the
+    item looked at, purchases). An item named k-th by the j-th recent item gains share · 0.8^j / (k + 2) of the best score.
+    """
+    base = Rung.of("own", codes, scores)
+    recent = np.asarray(recent, np.int64)[:50]
+    recent = recent[recent >= 0]
+    if len(recent) == 0:
+        return base
+    best = float(base.scores.max()) if len(base.scores) else 1.0
+    fade = 0.8 ** np.arange(len(recent))
+    gained_codes, gained = [base.codes.astype(np.int64)], [base.scores.astype(np.float64)]
+    for table in (together, similar):
+        found = table[recent].astype(np.int64)
+        gain = share * best * fade[:, None] / (np.arange(found.shape[1]) + 2.0)
+        real = found >= 0
+        gained_codes.append(found[real])
+        gained.append(gain[real])
+    code, at = np.unique(np.concatenate(gained_codes), return_inverse=True)
+    total = np.bincount(at, weights=np.concatenate(gained), minlength=len(code))
+    keep = ~np.isin(code, recent)
+    order = np.lexsort((code[keep], -total[keep]))
+    return Rung("own", code[keep][order].astype(np.int32), total[keep][order].astype(np.float32))
