@@ -240,7 +240,10 @@ class _Run:
         return span[0], span[1]
 
     def _fingerprint(self) -> str:
-        """SHA-256 over rows and a sum of row hashes of each table: the order of rows is not in it."""
+        """SHA-256 over rows and a sum of row hashes of each table: the order of rows is not in it.
+
+        DuckDB makes the row hashes, so another DuckDB may give another fingerprint of the same rows.
+        """
         told: list[tuple[object, ...]] = []
         for name in self.staged:
             columns = ", ".join(quoted(c) for c in SCHEMA[name].column_names)

@@ -14,29 +14,16 @@ members or none. A device never merges, a deregistered member neither. No names,
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
+from features.claims import CARD_TYPES, TRUST, claims_in_play
 from features.errors import InputError
 from features.tables import Tables
 
-# Trust, highest first. `card` stands for a merge that the brand declares: the value is another card's number.
-TRUST = (
-    "card",
-    "unionid",
-    "mobile_hmac",
-    "external_userid",
-    "openid",
-    "alipay",
-    "jd",
-    "tmall_ouid",
-    "douyin_openid",
-)
-# Ids that answer for a member wherever a member_id is expected.
-CARD_TYPES = ("card", "ezr_code")
 MOST_MEMBERS = 3
 RECYCLED_AFTER = timedelta(days=365)
 MERGES = ("old_id", "member_id", "id_type", "id_scope", "id_value", "reason")
@@ -118,37 +105,8 @@ def resolve(tables: Tables, *, as_of: date | None = None, decisions: pd.DataFram
     The same rows in any order give the same answer.
     """
     decisions = decisions_frame() if decisions is None else decisions
-    claims, members = _claims(tables, as_of, sorted({*decisions.member_id, *decisions.other_id}))
+    claims, members = claims_in_play(tables, as_of, sorted({*decisions.member_id, *decisions.other_id}))
     return _Resolving(claims, members, decisions).finish()
-
-
-def _claims(tables: Tables, as_of: date | None, decided: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Claims that hold (seen before as_of, not expired) of the members who share something, and these members' rows."""
-    names = ["member_id", "id_type", "id_scope", "id_value", "verified", "first_seen", "last_seen", "valid_to"]
-    members = tables["members"].select("member_id", "registered_at", "status")
-    if "identities" not in tables:
-        return pd.DataFrame(columns=names, dtype=object), members.filter(members.member_id.isin(decided)).to_pandas()
-    claims = tables["identities"].select(*names)
-    if as_of is not None:
-        moment = datetime.combine(as_of, time.min)
-        claims = claims.filter(
-            claims.first_seen.isnull() | (claims.first_seen < moment),
-            claims.valid_to.isnull() | (claims.valid_to >= moment),
-        )
-    else:
-        end = datetime.combine(tables.coverage_end + timedelta(days=1), time.min)
-        claims = claims.filter(claims.valid_to.isnull() | (claims.valid_to >= end))
-    key = ["id_type", "id_scope", "id_value"]
-    shared = claims.group_by(key).agg(n=claims.member_id.nunique())
-    shared = shared.filter(shared.n > 1).drop("n")
-    cards = claims.filter(claims.id_type.isin(CARD_TYPES), claims.id_value != claims.member_id)
-    in_play = claims.semi_join(shared, key).select("member_id").union(cards.select("member_id"))
-    named = cards.select(member_id=cards.id_value)
-    people = in_play.union(named).distinct()
-    involved = members.semi_join(people, "member_id")
-    if decided:
-        involved = involved.union(members.filter(members.member_id.isin(decided))).distinct()
-    return claims.semi_join(people, "member_id").to_pandas(), involved.to_pandas()
 
 
 class _Resolving:

@@ -190,6 +190,12 @@ def test_an_old_card_that_is_no_member_any_more_still_answers_and_keeps_its_orde
     assert orders["om1"] == "m2"
 
 
+def test_an_online_card_number_answers_where_orders_were_booked_on_it() -> None:
+    tables, one = one_person_each(world(("m2", "ezr_code", "m1"), ("m3", "ezr_code", "e3"), unknown=("m1",)))
+    assert merged(one) == {("m1", "m2")}
+    assert tables.orders.to_pandas().set_index("order_id").member_id["om1"] == "m2"
+
+
 def test_the_order_of_claims_changes_nothing() -> None:
     claims = [
         ("m1", "unionid", "u1"),
