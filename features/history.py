@@ -103,7 +103,7 @@ def build_history(tables: Tables, *, progress: Progress = quiet) -> History:
     progress("reading purchases", 0.0)
     purchases = read_purchases(tables)
     progress("walking visits", 0.6)
-    steady, changing = _walked(purchases)
+    steady, changing = walked_visits(purchases)
     progress("reading what else is known", 0.9)
     sides = read_sides(tables, purchases.members)
     progress("history is ready", 1.0)
@@ -119,7 +119,7 @@ def build_history(tables: Tables, *, progress: Progress = quiet) -> History:
     )
 
 
-def _walked(purchases: Purchases) -> tuple[Table, Table]:
+def walked_visits(purchases: Purchases) -> tuple[Table, Table]:
     """Walked visits of the members whose past never changes, and the members whose past does.
 
     A past changes when an order ends (returned whole, cancelled later), when orders of one visit became known on

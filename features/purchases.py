@@ -87,7 +87,8 @@ def minor(members: Table, as_of: date) -> BooleanColumn:
     return ((years < ADULT_YEARS) | birthday_to_come).fill_null(False)
 
 
-def _members(tables: Tables) -> tuple[Table, dict[str, int]]:
+def read_members(tables: Tables) -> tuple[Table, dict[str, int]]:
+    """The members who may be looked at, with a key and ATTRIBUTES, and how many were left out by reason."""
     every = tables["members"]
     young = minor(every, tables.coverage_end + timedelta(days=1))
     every = every.mutate(reason=exclusion(every), young=young)
@@ -217,7 +218,7 @@ def _totalled(orders: Table, lines: Table) -> Table:
 
 def read_purchases(tables: Tables) -> Purchases:
     """Every purchase and return of the members who may be looked at; nothing depends on an as_of yet."""
-    members, excluded = _members(tables)
+    members, excluded = read_members(tables)
     items = _items(tables)
     returned, sold = _returned(tables)
     items_gone, orders_gone = _gone(returned, sold)

@@ -1,5 +1,6 @@
 """A small world in which everything happens that makes the past hard to know: late rows, cancellations, returns, minors."""
 
+import tempfile
 from collections.abc import Callable
 from datetime import date
 
@@ -117,21 +118,21 @@ def make_world(seed: int) -> Frames:
 
 def bare_tables(frames: Frames, engine: str = "duckdb") -> Tables:
     """Frames as typed tables without the check of files, which has tests of its own; coverage is that of the orders."""
-    backend = connect(engine)
+    backend = connect("duckdb")
     typed = {}
     for name, frame in frames.items():
         given = ibis.memtable(_plain(frame))
-        every = SCHEMA[name].columns
-        typed[name] = backend.create_table(
-            f"given_{name}",
-            given.select(
-                **{
-                    c.name: given[c.name].cast(KINDS[c.kind]) if c.name in frame else ibis.null(KINDS[c.kind])
-                    for c in every
-                }
-            ),
-            **({"temp": True} if engine == "duckdb" else {"overwrite": True}),
-        )
+        columns = {
+            c.name: given[c.name].cast(KINDS[c.kind]) if c.name in frame else ibis.null(KINDS[c.kind])
+            for c in SCHEMA[name].columns
+        }
+        typed[name] = backend.create_table(f"given_{name}", given.select(**columns), temp=True)
+    if engine != "duckdb":
+        spark, folder = connect(engine, 2), tempfile.mkdtemp(prefix="huitou-test-")
+        for name, table in typed.items():
+            table.to_parquet(f"{folder}/{name}.parquet")
+            typed[name] = spark.read_parquet(f"{folder}/{name}.parquet", table_name=f"given_{name}")
+        backend = spark
     days = frames["orders"]["order_time"]
     return Tables(backend, typed, days.min().date(), days.max().date(), "brand", "0" * 16)
 
