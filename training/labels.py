@@ -4,7 +4,9 @@ T = (day of the next visit − as_of).days + 1, so a purchase on the cut-off day
 A purchase counts whatever its amount and whatever is returned later.
 """
 
+import weakref
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -61,19 +63,17 @@ def label_outcomes(
     else:
         days = sorted(set(as_of))
         end = min(known_before, history.coverage_end + timedelta(days=1))
-    visited = history.visit_frame()
-    if known_before is not None:  # an order loaded late is no label yet
-        visited = visited[visited["known_day"] < pd.Timestamp(known_before)]
-    visits = _Timeline(visited, ["spend_yuan"])
-    refunds = _Timeline(history.return_frame(), ["returned_yuan"])
+    visits, refunds = _timelines(history)
+    if known_before is not None:
+        visits = visits.known_before(known_before)
     frames = []
     for day in days:
         ids = members.at(day).members if isinstance(members, MemberVectors) else members
         ids = np.unique(np.asarray(ids, dtype=str))
         follow_up = max(0, min(horizon_days, (end - day).days))
         first, last = visits.between(ids, day, follow_up)
-        spend = visits.total("spend_yuan", first, last)
-        refund = refunds.total("returned_yuan", *refunds.between(ids, day, follow_up))
+        spend = visits.total(first, last)
+        refund = refunds.total(*refunds.between(ids, day, follow_up))
         observed = last > first
         days_to_next = np.full(len(ids), np.nan)
         days_to_next[observed] = visits.days[first[observed]] - _day_number(day) + 1
@@ -97,16 +97,30 @@ def label_outcomes(
 class _Timeline:
     """Rows of member, day and amounts, ready to be summed between two days for many members at once."""
 
-    def __init__(self, frame: pd.DataFrame, amounts: Sequence[str]) -> None:
+    def __init__(self, frame: pd.DataFrame, amount: str) -> None:
         ids = frame["member_id"].to_numpy(dtype=str)
         self.members, code = np.unique(ids, return_inverse=True)
         day = frame["day"].to_numpy("datetime64[D]").astype(np.int64)
-        order = np.lexsort([frame[amounts[0]].to_numpy(dtype=float), day, code])
-        self.days = day[order]
-        self.key = code[order] * _DAYS + self.days
-        self.sums = {
-            name: np.concatenate([[0.0], np.cumsum(frame[name].to_numpy(dtype=float)[order])]) for name in amounts
-        }
+        yuan = frame[amount].to_numpy(dtype=float)
+        known = day if "known_day" not in frame else frame["known_day"].to_numpy("datetime64[D]").astype(np.int64)
+        order = np.lexsort([yuan, day, code])
+        self._lay_out(code[order], day[order], np.maximum(known, day)[order], yuan[order])
+
+    def _lay_out(
+        self, code: NDArray[np.int64], day: NDArray[np.int64], known: NDArray[np.int64], yuan: NDArray[np.float64]
+    ) -> None:
+        self.code, self.days, self.known, self.yuan = code, day, known, yuan
+        self.key = code * _DAYS + day
+        self.sums = np.concatenate([[0.0], np.cumsum(yuan)])
+
+    def known_before(self, day: date) -> "_Timeline":
+        """The same without what happened before the day but was loaded only later: that is no label yet."""
+        late = (self.days < _day_number(day)) & (self.known >= _day_number(day))
+        if not late.any():
+            return self
+        less = copy(self)
+        less._lay_out(self.code[~late], self.days[~late], self.known[~late], self.yuan[~late])
+        return less
 
     def between(self, ids: NDArray[np.str_], start: date, days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and one-past-last row of each member in the window; equal where there is none."""
@@ -118,10 +132,22 @@ class _Timeline:
         known = self.members[code] == ids
         return np.where(known, first, 0), np.where(known, last, 0)
 
-    def total(self, amount: str, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+    def total(self, first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
         # Rounded to a hundredth of a fen: differences of running sums leave dust behind, and rows must not leave
         # traces of their neighbours.
-        return np.round(self.sums[amount][last] - self.sums[amount][first], 4)
+        return np.round(self.sums[last] - self.sums[first], 4)
+
+
+# The timelines of the history asked last: a backtest asks some ten times, and reading all visits is the dear part.
+_LATEST: list[tuple["weakref.ref[History]", tuple[_Timeline, _Timeline]]] = []
+
+
+def _timelines(history: History) -> tuple[_Timeline, _Timeline]:
+    """Visits with what was paid, and refunds, of everybody."""
+    if not _LATEST or _LATEST[0][0]() is not history:
+        made = _Timeline(history.visit_frame(), "spend_yuan"), _Timeline(history.return_frame(), "returned_yuan")
+        _LATEST[:] = [(weakref.ref(history), made)]
+    return _LATEST[0][1]
 
 
 _DAYS = 1_000_000  # more days than any history has, so that member and day fit into one sortable number

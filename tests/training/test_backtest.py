@@ -80,7 +80,7 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def report(history: History) -> dict[str, Any]:
-    return backtest(history, CUTS, HORIZON, draws=100, seed=1)
+    return backtest(history, CUTS, HORIZON, draws=100, seed=1)  # the one whole run; the others are parts of it
 
 
 def figure(one: Any) -> bool:
@@ -152,7 +152,7 @@ def test_the_answer_is_the_same_whatever_the_order_of_the_rows(history: History)
 def test_what_the_model_says_does_not_change_when_the_future_does() -> None:
     said = []
     for future in (None, CUTS[1]):
-        found = backtest(world(members=120, other_future=future), CUTS[1:], HORIZON, tasks=["timing"], draws=100)
+        found = backtest(world(members=100, other_future=future), CUTS[1:], HORIZON, tasks=["timing"], draws=100)
         curves = found["tasks"]["timing"]["mean_curves"]
         said.append(({name: curves[name] for name in ("model", *CURVE_BASELINES)}, curves["observed"]))
     assert said[0][0] == said[1][0]
