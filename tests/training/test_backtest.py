@@ -183,7 +183,7 @@ def test_a_model_that_learned_from_labels_past_the_cut_off_is_caught(
 
 @pytest.mark.slow
 def test_a_brand_too_small_for_peers_is_judged_all_the_same() -> None:
-    found = backtest(world(members=12), [date(2025, 10, 1)], 60, tasks=["churn", "timing", "value"], draws=100)
+    found = backtest(world(members=12), [CUT], HORIZON, tasks=["churn"], draws=100)
     assert found["tasks"]["churn"]["baselines"]["lightgbm_one_cutoff"] is None
     assert found["tasks"]["churn"]["paired"]["lightgbm_one_cutoff"] is None
     assert "a labelled peer needs" in found["tasks"]["churn"]["per_cutoff"]["2025-10-01"]["missing"]["rfm"]
