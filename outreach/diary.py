@@ -5,6 +5,7 @@ and whether they left is read from the book when the window has passed.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,6 +21,8 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 OTHERS_PER_LISTED = 2
+# A friend lost within so many days of a contact is put down to it, above what is lost anyway.
+FRIEND_DAYS = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Page:
     listed: Bools
     propensity: Floats
     kept_share: Floats
+    chances: NDArray[np.float32]  # P(listed that day) of every member, 0 where out of the question
 
 
 class Diary:
@@ -50,6 +54,8 @@ class Diary:
 
     def write(self, book: Book, standing: Standing, pool: Ints, pi: Floats, listed: Ints) -> None:
         """Keep a morning: `pool` could have been listed with `pi`; certain rows (0 or 1) teach nothing and are left."""
+        chances = np.zeros(len(book), dtype=np.float32)
+        chances[pool] = pi
         open_ = (pi > 0) & (pi < 1)
         pool, pi = pool[open_], pi[open_]
         taken = np.isin(pool, listed)
@@ -57,12 +63,38 @@ class Diary:
         r = np.random.default_rng([self.seed, 77, book.day + 100_000])
         n = min(len(others), OTHERS_PER_LISTED * max(int(taken.sum()), 1))
         kept = np.r_[np.flatnonzero(taken), np.sort(r.choice(others, n, replace=False))]
-        share = np.where(taken[kept], 1.0, n / max(len(others), 1))
+        share = np.full(len(kept), n / max(len(others), 1))
         rows = pool[kept]
         gaps, total = book.gaps()
         self.pages.append(
-            Page(book.day, rows, standing.at(rows), gaps[rows], total[rows], taken[kept], pi[kept], share)
+            Page(book.day, rows, standing.at(rows), gaps[rows], total[rows], taken[kept], pi[kept], share, chances)
         )
+
+    def _alone(self, book: Book, window_days: int) -> tuple[Callable[[Page], Bools], Callable[[Page], Floats]]:
+        """Of a page's rows: whether nobody listed the member again within the window, and the chance of that."""
+        first = self.pages[0].day
+        days = self.pages[-1].day - first + 1
+        # Running sums over days of log(1 − chance) and of listings; a day without a page lists nobody.
+        stay = np.zeros((days + 1, len(book)), dtype=np.float32)
+        taken = np.zeros((days + 1, len(book)), dtype=np.int16)
+        for page in self.pages:
+            stay[page.day - first + 1] = np.log1p(-np.minimum(page.chances, 0.999))
+            taken[page.day - first + 1][page.member[page.listed]] = 1
+        stay, taken = np.cumsum(stay, axis=0), np.cumsum(taken, axis=0, dtype=np.int16)
+
+        def span(page: Page) -> tuple[int, int]:
+            return page.day - first + 1, min(page.day - first + window_days, days)
+
+        def alone(page: Page) -> Bools:
+            a, b = span(page)
+            return np.asarray(taken[b, page.member] == taken[a, page.member])
+
+        def chance(page: Page) -> Floats:
+            # As each day's chance is known on that day, the product is what the draw made of it.
+            a, b = span(page)
+            return np.exp((stay[b, page.member] - stay[a, page.member]).astype(np.float64))
+
+        return alone, chance
 
     def rows(self, book: Book, rhythm: Rhythm, window_days: int) -> LogRows | None:
         """All rows whose window has passed by the book's day; None where there are none."""
@@ -71,6 +103,8 @@ class Diary:
             return None
         day, member, _ = book.past_orders()
         bought, gone = [], []
+        alone, stay = self._alone(book, window_days)
+        free, chance_free = [], []
         left_on = np.full(len(book), 10**9, dtype=np.int64)
         for when, who in book.unfriended:
             left_on[who] = when
@@ -81,7 +115,9 @@ class Diary:
             hit = np.zeros(len(book), dtype=bool)
             hit[member[a:b]] = True
             bought.append(hit[page.member])
-            gone.append((left_on[page.member] >= page.day) & (left_on[page.member] < page.day + window_days))
+            gone.append((left_on[page.member] >= page.day) & (left_on[page.member] < page.day + FRIEND_DAYS))
+            free.append(alone(page))
+            chance_free.append(stay(page))
         standing = Standing(
             **{f.name: np.concatenate([getattr(page.standing, f.name) for page in pages]) for f in fields(Standing)}
         )
@@ -96,6 +132,8 @@ class Diary:
             kept_share=np.concatenate([page.kept_share for page in pages]),
             bought=np.concatenate(bought),
             unfriended=np.concatenate(gone),
+            alone=np.concatenate(free),
+            chance_alone=np.concatenate(chance_free),
             worth_yuan=purchase_worth(standing, gaps, total, rhythm, prior, book.margin, window_days),
         )
 

@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 # How often the mixed policy reads its log again, days.
-REFIT_DAYS = 10
+REFIT_DAYS = 20
 
 
 @dataclass

@@ -48,9 +48,7 @@ class ContactSettings:
     follower_value: float = field(default=0.2, metadata={"doc": "share of spend lost with a friend"})
     follower_days: float = field(default=180.0, metadata={"doc": "days of spend that a lost friend is charged with"})
     horizon_days: int = field(default=90, metadata={"doc": "days H that churn_probability speaks of"})
-    window_days: int = field(
-        default=21, metadata={"doc": "days in which a purchase counts as an answer to a contact"}
-    )
+    window_days: int = field(default=7, metadata={"doc": "days in which a purchase counts as an answer to a contact"})
     floor_yuan: float | None = field(
         default=0.0, metadata={"doc": "below this learned score nobody is listed; never used on the cold score"}
     )

@@ -12,8 +12,8 @@ the model is linear, with the cold score as its starting point:
 
     ψ·ω ≈ a·m·Δp·B + κ·m·K + m·Δp·B·(φ·β)        a, κ ~ N(1, ·) together, β ~ N(0, s²), weights e(1 − e)/ω²
 
-Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  s is
-chosen by the evidence (marginal likelihood) of the log, so a log that shows no pattern leaves β at nought.
+Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  Each
+s of a grid weighs by the evidence (marginal likelihood) of the log, so a log without a pattern leaves β at nought.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from outreach.score import Score, Standing, assemble, cold_response, unfollow_probability, value_kept
@@ -35,6 +34,10 @@ FOLDS = 3
 # Prior standard deviations: of the scale common to both terms, of the retention term's own, and the grid of s.
 SCALE_SD, KEEP_SD = 1.0, 0.7
 PATTERN_SDS = (1e-4, 0.05, 0.1, 0.2, 0.4, 0.8)
+# A member's rows overlap in time; the noise of a row counts for more than its own variance.
+NOISE_FACTOR = 1.5
+# Ridge of the purchase models μ, in rows.
+NUISANCE_PENALTY = 50.0
 # Below so many listed and so many not-listed rows the log only adds noise.
 LEAST_ROWS = 2000
 # Friend deletions: prior sd of each signal's weight on the log rate.
@@ -57,8 +60,9 @@ class LearnedEffect(Protocol):
 class LogRows:
     """Member-days of the log that could have been listed, forced tasks left out; aligned arrays.
 
-    listed: whether the draw took the member; propensity: logged P(listed); kept_share: share of such rows kept in the
-    sample (1 for listed ones); bought: purchase within the window; unfriended: friend lost within the window;
+    listed: whether the draw took the member; propensity: logged P(listed); kept_share: share of the day's not-listed rows that
+    the sample kept (listed ones are all kept); bought: purchase within the window; unfriended: friend lost within three days; alone: not
+    listed again within the window, chance_alone: with which chance;
     worth_yuan: ω; member: position or code, for folds.
     """
 
@@ -69,6 +73,8 @@ class LogRows:
     kept_share: Floats
     bought: Bools
     unfriended: Bools
+    alone: Bools
+    chance_alone: Floats
     worth_yuan: Floats
 
     def __len__(self) -> int:
@@ -108,7 +114,7 @@ class MixedEffect:
 
     def correction(self, standing: Standing) -> Floats:
         """The factor on Δp beside a: φ·β."""
-        return ((pattern(standing) - self.centre) / self.spread) @ self.weights[2:]
+        return standardised(pattern(standing), self.centre, self.spread) @ self.weights[2:]
 
     def score(self, standing: Standing, settings: ContactSettings) -> Score:
         """The worth of a contact with the log's correction; a response may be negative."""
@@ -122,9 +128,14 @@ class MixedEffect:
 
     def lost_friends(self, standing: Standing, settings: ContactSettings) -> Floats:
         """P(friend lost to the contact), learned as a factor on the prior."""
-        z = (_friend_pattern(standing) - self.friend_centre) / self.friend_spread
+        z = standardised(_friend_pattern(standing), self.friend_centre, self.friend_spread)
         factor = np.exp(np.clip(self.friend_weights[0] + z @ self.friend_weights[1:], -4.0, 4.0))
         return np.minimum(0.5, unfollow_probability(standing, settings) * factor)
+
+
+def standardised(phi: Floats, centre: Floats, spread: Floats) -> Floats:
+    """Standard scores, cut at ±2.5: a straight line must not be drawn on beyond what the log has seen."""
+    return np.clip((phi - centre) / spread, -2.5, 2.5)
 
 
 def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedEffect | None:
@@ -136,11 +147,12 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
     e = rows.propensity / (rows.propensity + (1 - rows.propensity) * rows.kept_share)
     e = np.clip(e, 0.01, 0.99)
     phi = pattern(rows.standing)
-    psi = doubly_robust(phi, rows.bought.astype(float), treated, e, rows.member, seed)
-    w = e * (1 - e)
+    psi = doubly_robust(phi, rows.bought.astype(float), treated, e, rows.member, seed, censoring(rows))
+    # Rows that were hardly left alone say little.
+    w = e * (1 - e) * np.clip(rows.chance_alone, 0.05, 1.0)
     centre = np.average(phi, axis=0, weights=w)
     spread = np.sqrt(np.average((phi - centre) ** 2, axis=0, weights=w)) + 1e-9
-    z = (phi - centre) / spread
+    z = standardised(phi, centre, spread)
     m = settings.margin
     gain = m * cold_response(rows.standing, settings) * rows.standing.basket_yuan / rows.worth_yuan
     keep = m * value_kept(rows.standing, settings) / rows.worth_yuan
@@ -165,7 +177,18 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
     )
 
 
-def doubly_robust(phi: Floats, y: Floats, listed: Bools, e: Floats, member: Ints, seed: int) -> Floats:
+def censoring(rows: LogRows) -> Floats:
+    """Weight of each outcome: 0 where the member was listed again within the window, else 1 / P(left alone).
+
+    Without it a member passed over today, but listed next week, would count as one nobody spoke to, and every effect
+    would look smaller than it is.
+    """
+    return np.where(rows.alone, 1.0 / np.clip(rows.chance_alone, 0.05, 1.0), 0.0)
+
+
+def doubly_robust(
+    phi: Floats, y: Floats, listed: Bools, e: Floats, member: Ints, seed: int, weight: Floats
+) -> Floats:
     """ψ of each row, with purchase models cross-fitted over folds of members."""
     fold = (np.random.default_rng(seed).permutation(int(member.max()) + 1) % FOLDS)[member]
     base = StandardScaler().fit_transform(np.column_stack([phi, phi[:, :9] ** 2]))
@@ -175,29 +198,30 @@ def doubly_robust(phi: Floats, y: Floats, listed: Bools, e: Floats, member: Ints
     mu1, mu0 = np.zeros(len(y)), np.zeros(len(y))
     for k in range(FOLDS):
         train, test = fold != k, fold == k
-        if y[train].min() == y[train].max():
-            mu1[test] = mu0[test] = y[train].mean()
-            continue
-        model = LogisticRegression(C=0.05, max_iter=200).fit(x[train], y[train])
-        mu1[test] = model.predict_proba(on[test])[:, 1]
-        mu0[test] = model.predict_proba(off[test])[:, 1]
+        # A linear probability is enough here: ψ stays unbiased whatever μ is, since e is known.
+        mean = np.average(y[train], weights=weight[train])
+        xw = x[train] * weight[train, None]
+        gram = xw.T @ x[train] + NUISANCE_PENALTY * np.eye(x.shape[1])
+        beta = np.linalg.solve(gram, xw.T @ (y[train] - mean))
+        mu1[test] = np.clip(mean + on[test] @ beta, 0.0, 1.0)
+        mu0[test] = np.clip(mean + off[test] @ beta, 0.0, 1.0)
     t = listed.astype(float)
-    return mu1 - mu0 + t * (y - mu1) / e - (1 - t) * (y - mu0) / (1 - e)
+    return mu1 - mu0 + weight * (t * (y - mu1) / e - (1 - t) * (y - mu0) / (1 - e))
 
 
 def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, float]:
-    """Posterior mean of (a, κ, β) and the s that the evidence prefers (Bishop 2006, §3.5, with a prior mean)."""
+    """Posterior mean of (a, κ, β), and of s: each s of the grid weighs by its evidence (Bishop 2006, §3.5)."""
     k = design.shape[1]
     mean = np.zeros(k)
     mean[:2] = 1.0
     # Rows repeat members over days; the noise of a row is the weighted residual variance.
     residual = psi - design @ mean
-    noise = float(np.average(residual**2, weights=weight))
+    noise = NOISE_FACTOR * float(np.average(residual**2, weights=weight))
     root = np.sqrt(weight / weight.mean() / noise)
     a = design * root[:, None]
     r = residual * root
     gram, moment = a.T @ a, a.T @ r
-    best: tuple[float, Floats, float] | None = None
+    found: list[tuple[float, Floats]] = []
     for s in PATTERN_SDS:
         prior = np.diag(np.full(k, s**2))
         prior[0, 0] = SCALE_SD**2
@@ -207,10 +231,11 @@ def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, flo
         post = gram + precision
         delta = np.linalg.solve(post, moment)
         evidence = 0.5 * (moment @ delta - np.linalg.slogdet(post)[1] - np.linalg.slogdet(prior)[1])
-        if best is None or evidence > best[0]:
-            best = (float(evidence), mean + delta, s)
-    assert best is not None
-    return best[1], best[2]
+        found.append((float(evidence), mean + delta))
+    top = max(evidence for evidence, _ in found)
+    share = np.array([np.exp(evidence - top) for evidence, _ in found])
+    share /= share.sum()
+    return np.asarray(share @ np.array([one for _, one in found])), float(share @ np.array(PATTERN_SDS))
 
 
 def _friend_pattern(standing: Standing) -> Floats:
@@ -224,7 +249,7 @@ def _fit_friends(rows: LogRows, settings: ContactSettings) -> tuple[Floats, Floa
     on = rows.listed
     # What would have been lost anyway, from the rows that were not listed.
     anyway = float(np.average(rows.unfriended[~on], weights=1.0 / rows.kept_share[~on]))
-    x = np.column_stack([np.ones(on.sum()), (phi[on] - centre) / spread])
+    x = np.column_stack([np.ones(on.sum()), standardised(phi[on], centre, spread)])
     prior, y = unfollow_probability(rows.standing, settings)[on], rows.unfriended[on].astype(float)
     weights = np.zeros(x.shape[1])
     penalty = np.full(x.shape[1], 1 / FRIEND_SD**2)

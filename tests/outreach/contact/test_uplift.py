@@ -1,0 +1,78 @@
+"""The learned effect: nothing to learn leaves the cold score, a pattern is found, no effect empties the list."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from outreach.score import Standing, cold_response, cold_score
+from outreach.settings import ContactSettings
+from outreach.uplift import LogRows, fit_mixed
+
+SETTINGS = ContactSettings()
+
+
+def rows(n: int, seed: int, scale: float, slope: float = 0.0) -> LogRows:
+    """A log whose true effect is the prior's response × (scale + slope × the first signal)."""
+    r = np.random.default_rng(seed)
+    standing = Standing(
+        days_since=r.gamma(2, 40, n),
+        cycle_days=r.lognormal(4, 0.4, n),
+        visits=1.0 + r.poisson(3, n),
+        basket_yuan=r.lognormal(5, 0.4, n),
+        churn=r.random(n) * 0.3,
+        buys_anyway=np.full(n, 0.05),
+        engagement=r.standard_normal(n) + 1.5,
+        fatigue=r.random(n),
+        signals=r.standard_normal((n, 2)),
+    )
+    chance = np.full(n, 1 / 3)
+    listed = r.random(n) < chance
+    effect = cold_response(standing, SETTINGS) * (scale + slope * standing.signals[:, 0])
+    bought = r.random(n) < np.clip(0.05 + np.where(listed, effect, 0.0), 0, 1)
+    return LogRows(
+        member=np.arange(n),
+        standing=standing,
+        listed=listed,
+        propensity=chance,
+        kept_share=np.ones(n),
+        bought=bought,
+        unfriended=r.random(n) < np.where(listed, 0.006, 0.002),
+        alone=np.ones(n, dtype=bool),
+        chance_alone=np.ones(n),
+        worth_yuan=0.5 * standing.basket_yuan,
+    )
+
+
+def test_a_short_log_leaves_the_cold_score() -> None:
+    assert fit_mixed(rows(1500, 0, 1.0), SETTINGS) is None
+
+
+def test_no_effect_makes_the_list_empty_and_a_true_one_keeps_it() -> None:
+    dead = fit_mixed(rows(60_000, 1, 0.0), SETTINGS)
+    alive = fit_mixed(rows(60_000, 1, 1.0), SETTINGS)
+    assert dead is not None and alive is not None
+    standing = rows(4000, 9, 1.0).standing
+    assert (cold_score(standing, SETTINGS).total > 0).mean() > 0.7
+    assert (dead.score(standing, SETTINGS).total > 0).mean() < 0.15
+    assert (alive.score(standing, SETTINGS).total > 0).mean() > 0.7
+    assert alive.weights[0] == pytest.approx(1.0, abs=0.35)
+
+
+def test_a_pattern_of_the_log_is_found_and_none_is_invented() -> None:
+    steep = fit_mixed(rows(120_000, 2, 1.0, slope=0.8), SETTINGS)
+    flat = fit_mixed(rows(120_000, 2, 1.0), SETTINGS)
+    assert steep is not None and flat is not None
+    first = steep.weights[2:][-2]  # the first signal
+    assert first > 0.4 and np.abs(flat.weights[2:]).max() < 0.3
+    assert abs(steep.weights[2:][-1]) < 0.25
+
+
+def test_friends_lost_are_learned_as_a_factor() -> None:
+    base = rows(60_000, 3, 1.0)
+    many = replace(base, unfriended=np.random.default_rng(0).random(60_000) < np.where(base.listed, 0.03, 0.002))
+    few, high = fit_mixed(base, SETTINGS), fit_mixed(many, SETTINGS)
+    assert few is not None and high is not None
+    standing = base.standing
+    assert high.lost_friends(standing, SETTINGS).mean() > 3 * few.lost_friends(standing, SETTINGS).mean()
+    assert high.lost_friends(standing, SETTINGS).mean() == pytest.approx(0.028, rel=0.25)
