@@ -1,0 +1,86 @@
+"""Releases in; small files of what was predicted, kept until it can be judged, out.
+
+Releases are pruned long before a 90-day prediction has matured, so the few numbers to be judged are kept beside them:
+`<root>/<as_of>.parquet` with one row a scored member and `<as_of>.json` with the horizon. A member is named by a keyed
+digest of the id, never by the id: nobody can be read off the file, and a forgotten member matches no later input.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from training.release import SCORED, Release
+
+# A prediction a week is enough to see drift; daily ones share nearly all their label days.
+KEEP_EVERY_DAYS = 7
+COLUMNS = ("churn_probability", "return_probability", "next_low_days", "next_high_days")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Predictions of one day. frame: digest (uint64, sorted) and COLUMNS; max_days is the reach of the curves."""
+
+    as_of: date
+    horizon_days: int
+    max_days: int
+    release_id: str
+    frame: pd.DataFrame
+
+
+def digests(member_ids: Iterable[str], key: str) -> np.ndarray:
+    """A keyed 64-bit digest of each id, uint64[n]."""
+    seed = hashlib.blake2b(key.encode(), digest_size=32).digest()
+    found = b"".join(hashlib.blake2b(one.encode(), digest_size=8, key=seed).digest() for one in member_ids)
+    return np.frombuffer(found, dtype="<u8").copy()
+
+
+def keep_release(root: Path, release: Release) -> Path | None:
+    """Keep a release's predictions unless a day of the last KEEP_EVERY_DAYS is kept; returns the file written."""
+    as_of = date.fromisoformat(str(release.manifest["as_of"]))
+    if any(abs((as_of - day).days) < KEEP_EVERY_DAYS for day in kept_days(root)):
+        return None
+    rows = np.flatnonzero(np.asarray(release.kind) == SCORED)
+    ids = [one.decode() for one in np.asarray(release.ids)[rows].tolist()]
+    values = {name: np.asarray(release.predictions[name])[rows] for name in COLUMNS if name in release.predictions}
+    return write_kept(
+        root,
+        as_of,
+        pd.DataFrame({"member_id": ids, **values}),
+        horizon_days=int(release.manifest["horizon_days"]),
+        max_days=int(release.grid_days[-1]),
+        release_id=release.release_id,
+    )
+
+
+def write_kept(
+    root: Path, as_of: date, predictions: pd.DataFrame, *, horizon_days: int, max_days: int, release_id: str
+) -> Path:
+    """Keep predictions (member_id and COLUMNS) of one day."""
+    root.mkdir(parents=True, exist_ok=True)
+    frame = predictions.reindex(columns=list(COLUMNS)).astype("float32")
+    frame.insert(0, "digest", digests(predictions["member_id"], release_id))
+    frame = frame.sort_values("digest", ignore_index=True)
+    told = {"as_of": str(as_of), "horizon_days": horizon_days, "max_days": max_days, "release_id": release_id}
+    path = root / f"{as_of}.parquet"
+    frame.to_parquet(path.with_suffix(".tmp"), index=False)
+    (root / f"{as_of}.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    path.with_suffix(".tmp").rename(path)
+    return path
+
+
+def kept_days(root: Path) -> list[date]:
+    """The days of which predictions are kept, oldest first."""
+    return sorted(date.fromisoformat(path.stem) for path in root.glob("*.parquet")) if root.is_dir() else []
+
+
+def read_kept(root: Path, as_of: date) -> Kept:
+    """The predictions kept of one day."""
+    told = json.loads((root / f"{as_of}.json").read_text(encoding="utf-8"))
+    frame = pd.read_parquet(root / f"{as_of}.parquet")
+    return Kept(as_of, int(told["horizon_days"]), int(told["max_days"]), str(told["release_id"]), frame)
