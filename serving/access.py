@@ -62,6 +62,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/next_purchase", NUMBERS),
     Route("POST", "/value", NUMBERS),
     Route("POST", "/recommend", NUMBERS | {"app"}),
+    Route("GET", "/schema.json", NUMBERS | {"app"}),
     # Pages.
     Route("GET", "/", PUBLIC, page=True),
     Route("GET", "/how-it-works", PUBLIC, page=True),
@@ -78,7 +79,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs", PUBLIC, page=True),
     Route("GET", "/openapi.json", PUBLIC),
 )
-BULK = frozenset({"/churn", "/next_purchase", "/value", "/recommend"})
+# Answered by BentoML itself; its client reads the schema first.
+BULK = frozenset({"/churn", "/next_purchase", "/value", "/recommend", "/schema.json"})
 
 
 class Doors:

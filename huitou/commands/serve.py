@@ -30,10 +30,12 @@ def command(
     from outreach.ledger import Ledger
 
     config = load_config(config_file, home=home)
-    given = {
-        name: value for name, value in (("host", host), ("port", port), ("workers", workers)) if value is not None
-    }
-    settings = dataclasses.replace(config.serving, **given)
+    settings = dataclasses.replace(
+        config.serving,
+        host=host or config.serving.host,
+        port=port or config.serving.port,
+        workers=workers or config.serving.workers,
+    )
     place = dataclasses.replace(config.place, settings=settings)
     place.home.mkdir(parents=True, exist_ok=True)
     Ledger(place.ledger_url, brand_id=place.brand_id).close()

@@ -1,0 +1,170 @@
+"""Over a real socket with two workers: hot swaps under load, a broken release, BentoML's client, metrics of all workers."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bentoml
+import httpx
+import pytest
+from small_brand import AS_OF, NOW, point_at, small_lists, write_small_release
+
+from outreach.ledger import Ledger
+from serving.settings import Place, ServingSettings
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Served:
+    address: str
+    home: Path
+    tokens: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+
+    def headers(self, role: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens[role]}"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    write_small_release(home / "releases")
+    url = f"sqlite:///{home / 'ledger.db'}"
+    ledger = Ledger(url)
+    ledger.save_lists(AS_OF, small_lists(), run_id="r1", at=NOW)
+    tokens = {
+        "guide": ledger.create_token("guide", subject="g1", store_id="s1", at=NOW),
+        "analyst": ledger.create_token("analyst", at=NOW),
+        "app": ledger.create_token("app", at=NOW),
+    }
+    ledger.close()
+    metrics = home / "metrics"
+    metrics.mkdir()
+    place = Place(home, url, "brand", ServingSettings(workers=2, poll_seconds=0.1))
+    environment = {
+        **os.environ,
+        **place.as_environment(),
+        "HUITOU_TODAY": AS_OF.isoformat(),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Huitou", "--host", "127.0.0.1"]
+    log = (home / "serve.log").open("wb")
+    process = subprocess.Popen(
+        [*command, "--port", str(port)], env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            if httpx.get(f"{address}/readyz").status_code == 200:
+                break
+        except httpx.TransportError:
+            time.sleep(0.2)
+    else:
+        raise AssertionError((home / "serve.log").read_text())
+    yield Served(address, home, tokens, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+def test_ten_thousand_requests_over_three_swaps_and_a_broken_release_never_fail(served: Served) -> None:
+    root = served.home / "releases"
+    for name in ("r2", "r3", "r4", "broken"):
+        write_small_release(root, name, current=False)
+    (root / "broken/members/ids.npy").write_bytes(b"cut short")
+    stop = False
+    wrong: list[str] = []
+    versions: set[str] = set()
+
+    def ask(number: int) -> int:
+        count = 0
+        with httpx.Client(base_url=served.address, headers=served.headers("app")) as client:
+            while not stop or count < 2_500:
+                answer = client.get("/v1/members/m01/recommendations")
+                count += 1
+                if answer.status_code != 200:
+                    wrong.append(answer.text)
+                else:
+                    versions.add(answer.json()["model_version"].split("@")[1])
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(ask, number) for number in range(4)]
+        for name in ("r2", "r3", "broken", "r4"):
+            time.sleep(1.0)
+            point_at(root, name)
+        time.sleep(1.5)
+        stop = True
+        total = sum(one.result() for one in running)
+    assert wrong == [] and total >= 10_000
+    assert versions == {"r1", "r2", "r3", "r4"}
+    assert "broken" in (served.home / "serve.log").read_text(), "the refused release is named in the log"
+
+
+def test_bulk_calls_answer_bentomls_own_client_with_an_error_per_id(served: Served) -> None:
+    client = bentoml.SyncHTTPClient(served.address, token=served.tokens["analyst"])
+    with client:
+        churn = client.churn(member_ids=["m01", "zz", "minor"])
+        windows = client.next_purchase(member_ids=["m02"])
+        value = client.value(member_ids=["m05"] * 1000)
+        items = client.recommend(member_ids=["m01", "m02"], n=3)
+    assert [row["error"] and row["error"]["code"] for row in churn["results"]] == [None, "not_found", "not_scored"]
+    assert churn["answered"] == 1 and 0 < churn["results"][0]["churn_probability"] < 1
+    assert windows["results"][0]["median"] == "2026-03-21"
+    assert value["answered"] == 1000 and value["results"][0]["tier"] == "A"
+    assert [len(row["items"]) for row in items["results"]] == [3, 3]
+
+
+def test_bulk_calls_refuse_in_the_one_shape_and_by_role(served: Served) -> None:
+    for body in ({}, {"member_ids": []}, {"member_ids": ["m"] * 1001}, {"member_ids": "m01"}):
+        answer = httpx.post(f"{served.address}/churn", json=body, headers=served.headers("analyst"))
+        assert answer.status_code == 400 and answer.json()["error"]["code"] == "invalid_request"
+    for role, status in (("guide", 403), ("app", 403), ("analyst", 200)):
+        answer = httpx.post(f"{served.address}/churn", json={"member_ids": ["m01"]}, headers=served.headers(role))
+        assert answer.status_code == status
+    assert httpx.post(f"{served.address}/churn", json={"member_ids": ["m01"]}).status_code == 401
+
+
+def test_bentomls_own_pages_and_descriptions_are_not_there(served: Served) -> None:
+    assert httpx.get(f"{served.address}/").headers["location"] == "/guide"
+    for path in ("/docs.json", "/healthz", "/static_content/index.css", "/assets/x.js"):
+        assert httpx.get(f"{served.address}{path}").status_code == 404, path
+
+
+def test_metrics_add_up_over_the_workers(served: Served) -> None:
+    before = _count(served)
+    for _ in range(40):
+        httpx.get(f"{served.address}/v1/model", headers=served.headers("guide"))
+    assert _count(served) == before + 40
+
+
+def test_logs_of_a_refused_call_hold_no_member_id(served: Served) -> None:
+    body = {"member_ids": ["secret-member-77"] * 1001}
+    assert httpx.post(f"{served.address}/churn", json=body, headers=served.headers("analyst")).status_code == 400
+    httpx.get(f"{served.address}/v1/members/secret-member-77", headers=served.headers("guide"))
+    lines = (served.home / "serve.log").read_text()
+    assert "secret-member-77" not in lines
+    assert any(
+        json.loads(line)["logger"].startswith("bentoml") for line in lines.splitlines() if line.startswith("{")
+    )
+
+
+def _count(served: Served) -> float:
+    text = httpx.get(f"{served.address}/metrics").text
+    wanted = 'huitou_requests_total{method="GET",route="/v1/model",status="200"}'
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(wanted))
