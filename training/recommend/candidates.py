@@ -23,11 +23,19 @@ CHUNK = 256
 # Nearest members are sought among this many, drawn by seed: the cost of a member grows with it.
 NEIGHBOUR_POOL = 15_000
 # How many not yet bought items each signal puts forward.
-FROM_NEIGHBOURS, FROM_SIMILAR, FROM_NEXT, FROM_TOGETHER, FROM_POPULAR, FROM_STORE = 80, 60, 50, 30, 60, 30
+FROM_NEIGHBOURS, FROM_SIMILAR, FROM_NEXT, FROM_TOGETHER, FROM_POPULAR, FROM_STORE, FROM_ALIKE = (
+    80,
+    60,
+    50,
+    30,
+    60,
+    30,
+    20,
+)
 # Own items put forward, the most often and lately bought first.
 OWN_AT_MOST = 300
 
-SIGNALS = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together")
+SIGNALS = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together", "alike")
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Signals:
         self.flat = flat
         self.next, self.last_two = transitions(visits)
         self.together = state.together
+        self.alike = state.alike
         self.last = visits.matrix((visits.age == 0).astype(np.float32))
         self.factors = factorise(counts, factors=48, alpha=10.0, iterations=10, seed=seed)
         self.popular_order = np.argsort(-np.where(state.sellable, state.popular_now, -1.0), kind="stable")
@@ -95,6 +104,7 @@ class Signals:
             (self.flat[members] @ self.bm25).tocsr(),
             (self.last_two[members] @ self.next).tocsr(),
             (self.last[members] @ self.together).tocsr(),
+            (recent @ self.alike).tocsr(),
         ]
         flat = self.flat[members]
         held = np.zeros((rows, n_items), bool)
@@ -106,6 +116,7 @@ class Signals:
             (signals[3], FROM_SIMILAR),
             (signals[5], FROM_NEXT),
             (signals[6], FROM_TOGETHER),
+            (signals[7], FROM_ALIKE),
         ):
             keys.append(_best_new(matrix, held, k))
         popular = self.popular_order[:FROM_POPULAR]

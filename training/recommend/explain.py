@@ -11,6 +11,7 @@ from training.recommend.reasons import (
     BECAUSE_BOUGHT,
     BOUGHT_BEFORE,
     DUE,
+    NEW_ARRIVAL,
     NO_REASON,
     POPULAR,
     SIMILAR_MEMBERS,
@@ -24,6 +25,8 @@ DUE_WITHIN_DAYS = 7
 # How many own items a reason may go back to; weaker ties than the 15th would not convince anybody.
 SOURCES = 15
 CALLED_POPULAR = 50
+# An item in fewer baskets than this is new to members, whenever it was launched.
+FRESH_BELOW_BASKETS = 5
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,14 @@ def explain(state: ItemState, members: NDArray[Any], codes: NDArray[np.int32]) -
     for code in np.unique(store[store >= 0]):
         rows = store == code
         reason[rows] = np.where(np.isin(item[rows], popular[state.sales.stores[code]]), STORE_POPULAR, reason[rows])
-    for matrix, name in ((state.similar, BECAUSE_BOUGHT), (state.together, TOGETHER)):
+    fresh = state.visits.popularity() < FRESH_BELOW_BASKETS
+    for matrix, name in ((state.alike, NEW_ARRIVAL), (state.similar, BECAUSE_BOUGHT), (state.together, TOGETHER)):
         source = best_columns(matrix.T.tocsr(), SOURCES)[item]  # [rows, n, SOURCES], nearest first
         held = own.find((member[:, :, None] * width + np.maximum(source, 0)).ravel()).reshape(source.shape)
         there = (held >= 0) & (source >= 0)
         found = there.any(axis=2)
+        if name == NEW_ARRIVAL:
+            found &= fresh[item]
         first = np.take_along_axis(source, there.argmax(axis=2)[:, :, None], 2)[:, :, 0]
         reason[found] = name
         because[found] = first[found]

@@ -13,6 +13,7 @@ from training.items import NONE, item_similarity, purchase_matrix
 from training.recommend.own_items import OwnItems, own_items
 from training.recommend.simple import popularity_fraction
 from training.recommend.source import ItemSource, MemberFacts, StoreSales
+from training.recommend.texts import alike_items
 from training.recommend.visits import Purchases, Visits, visits_before
 
 # A basket this many days old counts half in "popular now". Popular lists should follow the season, not the day.
@@ -95,6 +96,11 @@ class ItemState:
     def similar(self) -> sparse.csr_matrix:
         """Items that the same members buy: cosine over members × items, 50 neighbours."""
         return item_similarity(binary(self.visits.matrix()), how="cosine", neighbours=50)
+
+    @cached_property
+    def alike(self) -> sparse.csr_matrix:
+        """Items whose titles and categories read alike, sold or never sold."""
+        return alike_items(self.items)
 
     @cached_property
     def together(self) -> sparse.csr_matrix:
