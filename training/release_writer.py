@@ -24,7 +24,7 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from features.vectors import COLUMNS, MemberVectors
 from training.curve_model import CurveModel
-from training.release import BrokenRelease, Release, open_release, sign
+from training.release import SCHEMA, BrokenRelease, Release, open_release, sign
 from training.scoring import ModelSource, Predictions
 
 # A label column holds at most 254 labels; 255 is null.
@@ -61,7 +61,7 @@ class ReleaseParts:
 
 def release_id(parts: ReleaseParts) -> str:
     """The as_of day and a digest of what went in: the same inputs make the same release."""
-    ingredients = [parts.fingerprint, parts.brand_id, str(parts.predictions.horizon_days)]
+    ingredients = [str(SCHEMA), parts.fingerprint, parts.brand_id, str(parts.predictions.horizon_days)]
     ingredients += [f"{task}:{source.name}:{source.version}" for task, source in sorted(parts.sources.items())]
     digest = hashlib.sha256("\n".join(ingredients).encode()).hexdigest()
     return f"{parts.predictions.as_of:%Y%m%d}-{digest[:10]}"
