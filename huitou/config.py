@@ -84,6 +84,11 @@ class Home:
         return self.releases / "current"
 
     @property
+    def kept_predictions(self) -> Path:
+        """What releases predicted, kept until it has matured and `huitou monitor` has judged it."""
+        return self.path / "monitor"
+
+    @property
     def models(self) -> Path:
         return self.path / "models"
 

@@ -22,15 +22,15 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
     """
     import numpy as np
 
+    from huitou.brand import read_brand
     from huitou.config import load_config
-    from huitou.pipeline import read_history
     from training.kept_predictions import keep_release, kept_days, read_kept
     from training.monitor import monitor
     from training.release import SCORED, open_release
     from training.release_writer import list_releases
 
     config = load_config(config_file, home=home)
-    root = config.home.path / "monitor"
+    root = config.home.kept_predictions
     written = [
         path
         for path in (keep_release(root, open_release(one)) for one in list_releases(config.home.releases))
@@ -44,7 +44,7 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
         told = models.get("curve", {}) if isinstance(models, dict) else {}
         trained = date.fromisoformat(told["trained_as_of"][:10]) if told.get("trained_as_of") else None
     with bar("monitoring") as progress:
-        history = read_history(config, progress)
+        history = read_brand(config, progress).history
         report = monitor(
             history,
             [read_kept(root, day) for day in kept_days(root)],
