@@ -9,141 +9,154 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from features.errors import InputError
-from features.history import History
+from features.history import History, population
 from features.progress import Progress, quiet
-from features.vectors import MemberVectors, build_vectors
+from features.vectors import MemberVectors
+from training.blend import blend, start_weights
 from training.btyd import Btyd, Family
-from training.curves import SurvivalCurves, expit, from_hazards, logit, resample
-from training.hazard import TreeHazard, TreeSettings, grow_hazard, load_booster, rows_wanted, save_booster
-from training.labels import label_outcomes
+from training.calibration import ShapeMap, drift_level, shift_level
+from training.curve_fit import Components, fit_components, learn_from_past, tree_columns
+from training.curves import SurvivalCurves
+from training.hazard import TreeHazard, TreeSettings, load_booster, save_booster
+from training.horizon import Horizon, propose_horizon
+from training.ladder import (
+    EQUAL_BLEND,
+    RECENCY_BANDS,
+    WEIGHTED_BLEND,
+    Step,
+    band_curves,
+    band_of,
+    choose_step,
+)
 from training.periods import Bins, make_bins
-from training.pooled import PooledHazard, fit_pooled
-from training.views import View, Watched, fit_families, make_view
-
-FloatArray = npt.NDArray[np.floating]
+from training.pooled import PooledHazard
+from training.reasons import explain_scores
+from training.snapshots import NAMES, Snapshots, SnapshotSettings, drawn_members, snapshot_ages, take_snapshots
+from training.views import FloatArray, View, make_view
 
 LONGEST_DAYS = 730
-SNAPSHOTS = 8
-# Below these, the steps of the ladder: bands of recency, buy-till-you-die alone, all components.
-FEWEST_MEMBERS, FEWEST_FOR_TREES = 100, 1_000
-BANDS = (7, 14, 30, 60, 90, 120, 180, 270, 365, 100_000)
+# The plain baselines that can be fitted behind the same class.
 ONLY = ("recency", "bg_nbd", "mbg_nbd")
-
-
-@dataclass(frozen=True)
-class Horizon:
-    """A proposed churn horizon in days, and why."""
-
-    days: int
-    why: str
-
-
-def propose_horizon(history: History, as_of: date) -> Horizon:
-    """H = twice the median gap between visits, rounded to 30, 60, 90 or 180 days, and at most a third of the history."""
-    visits = history.visit_frame()
-    gaps = visits.loc[visits["day"].dt.date < as_of, "gap_days"].dropna()
-    median = float(gaps.median()) if len(gaps) else 45.0
-    longest = max(((as_of - history.coverage_start).days) // 3, 7)
-    steps = [step for step in (30, 60, 90, 180) if step <= longest] or [longest]
-    days = min(steps, key=lambda step: abs(np.log(step / max(2 * median, 1.0))))
-    return Horizon(days, f"members' median gap is {median:.0f} days; twice that, rounded")
+# Members scored at a time: a block of vectors, its coarse bins and curves stay below 200 MB.
+CHUNK_MEMBERS = 50_000
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class CurveModel:
-    """A fitted curve. `families` hold the buy-till-you-die parameters, `trees` and `pooled` may be absent."""
+    """A fitted curve: `families` buy-till-you-die parameters, learned `parts`, `weights` by component name, `bands`
+    for the lowest rung, `shape` and `level` as corrections, `typical` the member that reasons compare with. `card` says how it was made, without member rows."""
 
     bins: Bins
     names: tuple[str, ...]
     families: Mapping[Family, Btyd]
-    pooled: PooledHazard | None
-    trees: TreeHazard | None
+    parts: Components
+    weights: Mapping[str, float]
+    shape: ShapeMap
+    level: float
     bands: FloatArray
+    typical: npt.NDArray[np.float32]
     rung: str
     card: dict[str, Any]
 
     def predict(self, vectors: MemberVectors) -> SurvivalCurves:
         """S(h) for every row of `vectors` (one as_of day), on the model's grid up to its longest horizon."""
-        view = make_view(
-            vectors.members, vectors.matrix(), [c.name for c in vectors.columns], self.bins, self.families
-        )
-        if self.rung == "recency":
-            band = np.searchsorted(BANDS, np.nan_to_num(view.column("recency_days"), nan=BANDS[-2]))
-            survival = self.bands[np.minimum(band, len(BANDS) - 1)]
-        else:
-            parts = [view.btyd[family] for family in sorted(view.btyd)]
-            coarse = self.trees.bins if self.trees else None
-            if self.pooled is not None:
-                parts.append(self._fine(self.pooled.bins, from_hazards(self.pooled.hazards(view))))
-            if self.trees is not None and coarse is not None:
-                parts.append(self._fine(coarse, from_hazards(self.trees.hazards(view))))
-            survival = expit(np.mean([logit(part) for part in parts], axis=0))
-        survival = np.minimum.accumulate(np.clip(survival, 0, 1), axis=1)
-        survival[:, 0] = 1.0
-        as_of = vectors.frame["as_of"].iloc[0].date() if len(vectors.frame) else date.min
-        return SurvivalCurves(
-            view.member_ids, as_of, self.bins.edges, survival.astype(np.float32), np.full(len(view), self.rung)
-        )
+        days = vectors.frame["as_of"]
+        if days.nunique() > 1:
+            raise InputError(f"vectors: expected one as_of day, found {days.nunique()}; use vectors.at(day)")
+        survival = self.survival(vectors.matrix(), [c.name for c in vectors.columns])
+        as_of = pd.Timestamp(days.iloc[0]).date() if len(days) else date.fromisoformat(self.card["as_of"])
+        members = vectors.members.astype(str)
+        return SurvivalCurves(members, as_of, self.bins.edges, survival, np.full(len(members), self.rung))
 
-    def _fine(self, bins: Bins, survival: FloatArray) -> FloatArray:
-        return np.asarray(resample(bins.edges, survival, self.bins.edges))
+    def survival(self, values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Survival at the grid's days, float32[n, grid], from vectors float32[n, k] with these column names."""
+        out = np.empty((len(values), len(self.bins.edges)), dtype=np.float32)
+        for first in range(0, len(values), CHUNK_MEMBERS):
+            rows = slice(first, first + CHUNK_MEMBERS)
+            out[rows] = self._chunk(values[rows], names)
+        return out
+
+    def _chunk(self, values: npt.NDArray[np.float32], names: Sequence[str]) -> FloatArray:
+        view = make_view(np.empty(len(values), dtype="U1"), values, names, self.bins, self.families)
+        if self.rung in (RECENCY_BANDS, "recency"):
+            return self.bands[band_of(view.column("recency_days"))]
+        mixed = blend(self.parts.curves(view), self.weights)
+        mixed = shift_level(mixed, self.level)
+        return self.shape.bend(mixed, self.bins.at_horizon(), view.column("visits"))
+
+    def explain(self, vectors: MemberVectors) -> pd.DataFrame:
+        """What made each member's churn score: member_id, base, one column a group (see training/reasons.py), score.
+
+        base + the groups = score = logit S(horizon); a positive part speaks for staying away.
+        """
+        names = [c.name for c in vectors.columns]
+        at = self.bins.at_horizon()
+        return explain_scores(
+            vectors.members.astype(str),
+            vectors.matrix(),
+            names,
+            self.typical,
+            lambda v: self.survival(v, names)[:, at],
+        )
 
     def save(self, folder: Path) -> None:
-        """Write parameters as JSON, arrays as npy, trees as LightGBM's own text."""
+        """Write parameters as JSON and trees as LightGBM's own text."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "card.json").write_text(json.dumps(self.card, ensure_ascii=False, indent=1), encoding="utf-8")
-        parameters = {
+        _write(folder / "card.json", self.card)
+        pooled, trees = self.parts.pooled, self.parts.trees
+        parameters: dict[str, Any] = {
+            "format": FORMAT,
             "edges": self.bins.edges.tolist(),
             "horizon": self.bins.horizon,
             "names": list(self.names),
             "rung": self.rung,
             "families": {family: model.as_dict() for family, model in self.families.items()},
+            "weights": dict(self.weights),
+            "shape": self.shape.as_dict(),
+            "level": self.level,
             "bands": self.bands.tolist(),
-            "pooled": None
-            if self.pooled is None
-            else {k: np.asarray(v).tolist() for k, v in self.pooled.as_arrays().items()},
-            "trees": None
-            if self.trees is None
-            else {
-                "edges": self.trees.bins.edges.tolist(),
-                "names": list(self.trees.names),
-                "offset": self.trees.offset,
-            },
+            "typical": [float(v) if np.isfinite(v) else None for v in self.typical],
+            "pooled": None if pooled is None else {k: np.asarray(v).tolist() for k, v in pooled.as_arrays().items()},
+            "trees": None if trees is None else {"edges": trees.bins.edges.tolist(), "names": list(trees.names)},
         }
-        (folder / "curve.json").write_text(json.dumps(parameters), encoding="utf-8")
-        if self.trees is not None:
-            save_booster(self.trees.booster, folder / "trees.txt")
+        _write(folder / "curve.json", parameters)
+        if trees is not None:
+            save_booster(trees.booster, folder / "trees.txt")
 
     @classmethod
     def load(cls, folder: Path) -> "CurveModel":
         """Read what `save` wrote."""
         p = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
+        if p.get("format") != FORMAT:
+            raise InputError(f"{folder}/curve.json: expected format {FORMAT}, found {p.get('format')}; fit it again")
         horizon = int(p["horizon"])
 
-        def bins(edges: list[int]) -> Bins:
+        def bins(edges: Sequence[int]) -> Bins:
             return Bins(np.array(edges, dtype=np.int32), horizon)
 
-        pooled, trees = p["pooled"], p["trees"]
+        pooled, trees = None, None
+        if p["pooled"] is not None:
+            arrays = {name: np.array(values, dtype=float) for name, values in p["pooled"].items()}
+            pooled = PooledHazard(
+                bins=bins(p["pooled"]["edges"]), **{n: a for n, a in arrays.items() if n != "edges"}
+            )
+        if p["trees"] is not None:
+            booster = load_booster(folder / "trees.txt")
+            trees = TreeHazard(booster, tuple(p["trees"]["names"]), bins(p["trees"]["edges"]))
         return cls(
             bins(p["edges"]),
             tuple(p["names"]),
             {family: Btyd.from_dict(values) for family, values in p["families"].items()},
-            None
-            if pooled is None
-            else PooledHazard(
-                np.array(pooled["mean"]),
-                np.array(pooled["scale"]),
-                np.array(pooled["weights"]),
-                bins(pooled["edges"]),
-            ),
-            None
-            if trees is None
-            else TreeHazard(
-                load_booster(folder / "trees.txt"), tuple(trees["names"]), bins(trees["edges"]), bool(trees["offset"])
-            ),
-            np.array(p["bands"]),
+            Components(pooled, trees),
+            p["weights"],
+            ShapeMap.from_dict(p["shape"]),
+            float(p["level"]),
+            np.array(p["bands"], dtype=float),
+            np.array([np.nan if v is None else v for v in p["typical"]], dtype=np.float32),
             str(p["rung"]),
             json.loads((folder / "card.json").read_text(encoding="utf-8")),
         )
@@ -159,110 +172,127 @@ def fit_curve_model(
     members: Sequence[str] | None = None,
     threads: int | None = None,
     only: str | None = None,
+    trees: TreeSettings | None = None,
+    snapshots: SnapshotSettings | None = None,
     progress: Progress = quiet,
 ) -> CurveModel:
-    """Fit on what is known before `as_of`.
+    """Fit on what is known before `as_of`; however little that is, something labelled comes back.
 
-    max_days: longest horizon L; by default what the data have observed, at most two years. only: fit one plain
-    baseline (recency, bg_nbd, mbg_nbd) behind the same class. Raises InputError for an unknown `only`.
+    max_days: longest horizon L; by default what the data have observed, at most two years. members: learn from these
+    only. only: one plain baseline (recency, bg_nbd, mbg_nbd) behind the same class. Raises InputError for an unknown
+    `only`, and where as_of is not after the first day of the data.
     """
     if only is not None and only not in ONLY:
         raise InputError(f"curve: unknown baseline {only!r}; known: {list(ONLY)}")
+    settings, taking = trees or TreeSettings(), snapshots or SnapshotSettings()
     span = (as_of - history.coverage_start).days
-    longest = max_days or int(np.clip(span - 1, horizon_days, LONGEST_DAYS))
+    longest = max_days or max(horizon_days, min(span - 1, LONGEST_DAYS))
     bins = make_bins(horizon_days, longest)
-    days = _snapshot_days(as_of, span, horizon_days)
-    progress("vectors of past days", 0.05)
-    vectors = build_vectors(history, [*days, as_of], members=members)
-    names = tuple(c.name for c in vectors.columns)
-    now = vectors.at(as_of)
-    labels = label_outcomes(history, vectors, days, longest, known_before=as_of) if days else None
-    watched: list[Watched] = []
-    families: dict[Family, Btyd] = {}
-    for day in [*sorted(days), as_of]:
-        part = vectors.at(day)
-        families = _families(part, families, seed)
-        if labels is not None and day != as_of and len(part.frame):
-            rows = labels.at(day)
-            view = make_view(part.members, part.matrix(), names, bins, families)
-            seen = np.where(rows["days_to_next"].notna(), rows["days_to_next"], np.inf).astype(float)
-            watched.append(Watched(view, seen, min((as_of - day).days, longest), (as_of - day).days))
-    progress("fitting", 0.4)
-    bands = _recency_bands(watched, bins)
-    rung = only or _rung(len(now.frame), watched, families)
-    pooled = trees = None
-    if only in ("bg_nbd", "mbg_nbd"):
-        families = {family: model for family, model in families.items() if family == only}
-        rung = only if families else "recency"
-    elif rung in ("pooled", "blend"):
-        pooled = fit_pooled(watched, bins.coarser(2))
-        if rung == "blend":
-            coarse = bins.coarser(2)
-            settings = TreeSettings()
-            share = settings.rows / max(rows_wanted(watched, coarse), 1)
-            trees = grow_hazard(
-                _drawn(watched, share, seed), names, coarse, settings, seed=seed, threads=threads or 1
-            )
-    progress("fitted", 1.0)
-    card = {
-        "rung": rung,
-        "source": "fallback" if only else "model",
-        "horizon_days": horizon_days,
-        "max_days": longest,
-        "members": len(now.frame),
-        "as_of": as_of.isoformat(),
-        "snapshots": [
-            {"as_of": str(d), "label_end": str(min(as_of, d + timedelta(days=longest)) - timedelta(days=1))}
-            for d in days
-        ],
-        "columns": list(names),
+    base = population(history, as_of)
+    if members is not None:
+        base = np.intersect1d(base.astype(str), np.asarray(members, dtype=str))
+    drawn = drawn_members(base, taking.members, seed)
+    followed = base if drawn is None and members is not None else drawn
+    ages = snapshot_ages(span, bins, taking)
+    if only is not None and only != "recency":
+        ages = ages[:1]  # a family learns from histories alone; one past day keeps the lowest rung ready
+    taken = take_snapshots(
+        history,
+        as_of,
+        ages,
+        bins,
+        followed,
+        seed=seed,
+        progress=lambda message, done: progress(message, 0.05 + 0.55 * done),
+    )
+    bands = band_curves(taken.watched, bins)
+    step = _step(history, as_of, taken, len(base), span, bins)
+    if only is not None:
+        return _baseline(only, bins, taken, bands, step, _card(as_of, bins, taken, len(base), seed))
+    progress("fitting the curve", 0.6)
+    columns = tree_columns(span)
+    job = {"trees": step.trees, "seed": seed, "threads": threads or 1}
+    lesson, parts = None, Components(None, None)
+    if step.rung in (EQUAL_BLEND, WEIGHTED_BLEND):
+        weigh = step.rung == WEIGHTED_BLEND
+        lesson = learn_from_past(taken, bins, columns, settings, weigh=weigh, **job)  # type: ignore[arg-type]
+        progress("fitting the curve", 0.8)
+        parts = fit_components(taken.watched, bins, columns, settings, **job)  # type: ignore[arg-type]
+    components = [*taken.families, *_learned(parts)]
+    weights = dict(lesson.weights) if lesson and set(lesson.weights) == set(components) else None
+    if weights is None and components:
+        weights = start_weights(components)
+    level = 0.0
+    if parts.pooled is not None:
+        level = drift_level(parts.pooled.cells, bins.at_horizon())
+    card = _card(as_of, bins, taken, len(base), seed) | {
+        "rung": step.rung,
+        "source": "fallback" if step.rung == RECENCY_BANDS else "model",
+        "reason": step.reason,
+        "weights": weights or {},
+        "past_day": lesson.card if lesson else None,
+        "calibration": {
+            "level_log_odds": level,
+            "shape_returners": list((lesson.shape if lesson else ShapeMap.unchanged()).returners),
+        },
+        "columns": list(parts.trees.names) if parts.trees else [],
     }
-    return CurveModel(bins, names, families, pooled, trees, bands, rung, card)
+    progress("fitted", 1.0)
+    shape = lesson.shape if lesson else ShapeMap.unchanged()
+    return CurveModel(
+        bins, NAMES, taken.families, parts, weights or {}, shape, level, bands, taken.typical, step.rung, card
+    )
 
 
-def _snapshot_days(as_of: date, span: int, horizon: int) -> list[date]:
-    step = max(horizon // 3, 7)
-    return [as_of - timedelta(days=step * k) for k in range(1, SNAPSHOTS + 1) if span - step * k >= max(step, 14)]
+def _learned(parts: Components) -> list[str]:
+    return [name for name in ("pooled", "trees") if getattr(parts, name) is not None]
 
 
-def _families(part: MemberVectors, start: Mapping[Family, Btyd], seed: int) -> dict[Family, Btyd]:
-    f = part.frame
-    tenure = f["tenure_days"].to_numpy(float)
-    last = np.clip(tenure - f["recency_days"].to_numpy(float), 0, tenure)
-    return fit_families(np.maximum(f["visits"].to_numpy(float) - 1, 0), last, tenure, start=start or None, seed=seed)
+def _step(history: History, as_of: date, taken: Snapshots, members: int, span: int, bins: Bins) -> Step:
+    visits = history.visit_frame()
+    visits = visits[visits["day"] < np.datetime64(as_of)]
+    repeats = len(visits) - visits["member_id"].nunique()
+    returns = sum(int(np.isfinite(w.days_to_next).sum()) for w in taken.watched)
+    return choose_step(members, repeats, returns, span, bins.horizon, len(taken.families))
 
 
-def _rung(members: int, watched: Sequence[Watched], families: Mapping[Family, Btyd]) -> str:
-    if members < FEWEST_MEMBERS or not families:
-        return "recency"
-    events = sum(int((w.days_to_next <= w.follow_up_days).sum()) for w in watched)
-    if members < FEWEST_FOR_TREES or events < 500:
-        return "btyd"
-    return "blend"
+def _baseline(
+    only: str, bins: Bins, taken: Snapshots, bands: FloatArray, step: Step, card: dict[str, Any]
+) -> CurveModel:
+    families = {family: model for family, model in taken.families.items() if family == only}
+    weights: dict[str, float] = {str(family): 1.0 for family in families}
+    rung = only if families else "recency"
+    reason = "asked for as the plain baseline"
+    if only != "recency" and not families:
+        reason = step.reason
+    card = card | {"rung": rung, "source": "fallback", "reason": reason, "weights": weights, "columns": []}
+    nothing = Components(None, None)
+    return CurveModel(
+        bins, NAMES, families, nothing, weights, ShapeMap.unchanged(), 0.0, bands, taken.typical, rung, card
+    )
 
 
-def _recency_bands(watched: Sequence[Watched], bins: Bins) -> FloatArray:
-    """Kaplan–Meier survival of each recency band at the bins' edges, pulled to the whole base's where it is thin."""
-    exits, at_risk = np.zeros((len(BANDS) + 1, bins.count)), np.zeros((len(BANDS) + 1, bins.count))
-    for snapshot in watched:
-        band = np.minimum(np.searchsorted(BANDS, np.nan_to_num(snapshot.view.column("recency_days"))), len(BANDS) - 1)
-        whole = min(bins.whole(snapshot.follow_up_days), bins.count)
-        for j in range(whole):
-            alive = snapshot.days_to_next > bins.edges[j]
-            gone = alive & (snapshot.days_to_next <= bins.edges[j + 1])
-            for table, rows in ((at_risk, alive), (exits, gone)):
-                table[:-1, j] += np.bincount(band[rows], minlength=len(BANDS))
-                table[-1, j] += rows.sum()
-    overall = (exits[-1] + 0.5) / (at_risk[-1] + 5.0)
-    hazard = (exits[:-1] + 10 * overall) / (at_risk[:-1] + 10)
-    return np.asarray(from_hazards(hazard))
+def _card(as_of: date, bins: Bins, taken: Snapshots, members: int, seed: int) -> dict[str, Any]:
+    return {
+        "as_of": as_of.isoformat(),
+        "horizon_days": bins.horizon,
+        "max_days": bins.max_days,
+        "members": members,
+        "seed": seed,
+        "snapshots": [
+            {
+                "as_of": day.isoformat(),
+                "label_end": (day + timedelta(days=w.follow_up_days - 1)).isoformat(),
+                "members": len(w.view),
+            }
+            for day, w in zip(taken.days, taken.watched, strict=True)
+        ],
+        "families": {family: model.as_dict() for family, model in taken.families.items()},
+    }
 
 
-def _drawn(watched: Sequence[Watched], share: float, seed: int) -> list[Watched]:
-    if share >= 1:
-        return list(watched)
-    rng = np.random.default_rng(seed)
-    return [snapshot.rows(rng.random(len(snapshot.view)) < share) for snapshot in watched]
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 __all__ = ["CurveModel", "Horizon", "View", "fit_curve_model", "propose_horizon"]

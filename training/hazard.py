@@ -21,43 +21,44 @@ from training.views import FloatArray, View, Watched
 class TreeSettings:
     """How the tree hazard is grown."""
 
-    rows: int = field(default=240_000, metadata={"doc": "most person-periods; above, members are drawn on purpose"})
-    rounds: int = field(default=140, metadata={"doc": "trees"})
-    leaves: int = field(default=15, metadata={"doc": "leaves of a tree"})
-    learning_rate: float = field(default=0.05, metadata={"doc": "step of a tree"})
-    min_leaf_rows: int = field(default=200, metadata={"doc": "fewest person-periods in a leaf"})
-    lambda_l2: float = field(default=5.0, metadata={"doc": "pull of a leaf's value to zero"})
+    rows: int = field(default=240_000, metadata={"doc": "most person-periods; above, members are drawn"})
+    rounds: int = field(default=90, metadata={"doc": "trees"})
+    leaves: int = field(default=5, metadata={"doc": "leaves of a tree"})
+    learning_rate: float = field(default=0.04, metadata={"doc": "step of a tree"})
+    min_leaf_events: float = field(
+        default=30.0, metadata={"doc": "fewest expected purchases in a leaf (its curvature)"}
+    )
+    lambda_l2: float = field(default=20.0, metadata={"doc": "pull of a leaf's value to zero"})
     feature_fraction: float = field(default=0.5, metadata={"doc": "share of columns a tree may use"})
     bagging_fraction: float = field(default=0.8, metadata={"doc": "share of rows a tree sees"})
 
 
 @dataclass(frozen=True)
 class TreeHazard:
-    """A grown hazard: `booster` over `names` (columns of the view) followed by the columns of `period_names`."""
+    """What trees add to the pooled hazard's log odds. `booster` sees `names` (columns of the view), the families'
+    curves and the columns of a bin; `bins` are coarse and end at the horizon."""
 
     booster: lgb.Booster
     names: tuple[str, ...]
     bins: Bins
-    offset: bool
 
-    def hazards(self, view: View, offset: FloatArray | None = None) -> FloatArray:
-        """P(purchase in bin j | none before) for each member: float64[n, bins.count].
-
-        offset: logit hazards [n, bins.count] that the trees correct; needed when they were grown on one.
-        """
+    def correction(self, view: View) -> FloatArray:
+        """Added log odds in each bin of the view: float64[n, view.bins.count]; beyond the horizon the last one's."""
         block = _static_block(view, self.names)
         width = block.shape[1]
         table = np.empty((len(view), width + PERIOD_COLUMNS), dtype=np.float32)
         table[:, :width] = block
         period = _PeriodColumns(view, self.bins)
-        hazards = np.empty((len(view), self.bins.count))
+        coarse = np.empty((len(view), self.bins.count))
         for j in range(self.bins.count):
             period.write(table[:, width:], j)
-            score = self.booster.predict(table, raw_score=True, num_threads=1)
-            if self.offset and offset is not None:
-                score = score + offset[:, j]
-            hazards[:, j] = 0.5 * (1.0 + np.tanh(0.5 * score))
-        return hazards
+            coarse[:, j] = self.booster.predict(table, raw_score=True, num_threads=1)
+        return coarse[:, within(self.bins, view.bins)]
+
+
+def within(coarse: Bins, fine: Bins) -> npt.NDArray[np.int64]:
+    """The coarse bin that holds each fine bin; the last coarse one holds all that come after."""
+    return np.minimum(np.searchsorted(coarse.edges, fine.edges[1:], side="left") - 1, coarse.count - 1)
 
 
 def grow_hazard(
@@ -66,45 +67,37 @@ def grow_hazard(
     bins: Bins,
     settings: TreeSettings,
     *,
-    offsets: Sequence[FloatArray] | None = None,
-    weights: Sequence[float] | None = None,
+    offsets: Sequence[FloatArray],
     seed: int = 0,
     threads: int = 1,
 ) -> TreeHazard:
     """Grow the hazard on all snapshots together.
 
     watched: snapshots with their follow-up; names: columns of the views to use; bins: the (coarse) bins of the trees.
-    offsets: per snapshot, logit hazards [n, bins.count] to start from. weights: per snapshot, the weight of its rows.
+    offsets: per snapshot, logit hazards [n, bins.count] that the trees correct.
     """
-    tables, events, starts, row_weights = [], [], [], []
+    tables, events, starts = [], [], []
     for s, snapshot in enumerate(watched):
         rows = person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)
         if not len(rows):
             continue
         tables.append(_training_table(snapshot.view, names, bins, rows.member, rows.bin))
         events.append(rows.event)
-        if offsets is not None:
-            starts.append(offsets[s][rows.member, rows.bin])
-        row_weights.append(np.full(len(rows), 1.0 if weights is None else weights[s]))
+        starts.append(offsets[s][rows.member, rows.bin])
     event = np.concatenate(events).astype(np.float64)
-    data = lgb.Dataset(
-        np.concatenate(tables),
-        event,
-        weight=np.concatenate(row_weights),
-        init_score=np.concatenate(starts) if starts else None,
-        free_raw_data=True,
-    )
+    data = lgb.Dataset(np.concatenate(tables), event, init_score=np.concatenate(starts), free_raw_data=True)
     parameters = {
         "objective": "binary",
         "learning_rate": settings.learning_rate,
         "num_leaves": settings.leaves,
-        "min_data_in_leaf": int(np.clip(settings.min_leaf_rows, 5, max(5, len(event) // 20))),
+        "min_data_in_leaf": 20,
+        "min_sum_hessian_in_leaf": settings.min_leaf_events,
         "lambda_l2": settings.lambda_l2,
         "feature_fraction": settings.feature_fraction,
         "bagging_fraction": settings.bagging_fraction,
         "bagging_freq": 1,
         "max_bin": 127,
-        "boost_from_average": offsets is None,
+        "boost_from_average": False,
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": threads,
@@ -112,12 +105,7 @@ def grow_hazard(
         "verbose": -1,
     }
     booster = lgb.train(parameters, data, settings.rounds)
-    return TreeHazard(booster, tuple(names), bins, offsets is not None)
-
-
-def rows_wanted(watched: Sequence[Watched], bins: Bins) -> int:
-    """How many person-periods these snapshots would give."""
-    return sum(len(person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)) for snapshot in watched)
+    return TreeHazard(booster, tuple(names), bins)
 
 
 # The columns that change from bin to bin, written beside the vectors of each member:

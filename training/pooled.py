@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from training.curves import expit, logit, to_hazards
 from training.periods import Bins, person_periods
@@ -31,43 +30,89 @@ LOGGED = (
     "recency_over_gap",
 )
 # Worth this many person-periods of a pull to zero for each standardised weight.
-RIDGE = 3.0
-NEWTON_STEPS = 12
+RIDGE = 30.0
+NEWTON_STEPS = 40
+# The same for a stretch of the calendar: log odds of ordinary stretches differ by about a fifth.
+CALENDAR_RIDGE = 25.0
+# The level of a bin is free wherever there are rows: what the calendar does not need must stay with the bin.
+LEVEL_RIDGE = 0.1
+NO_CALENDAR = 1e9
 
 
 @dataclass(frozen=True)
 class PooledHazard:
-    """Weights over standardised columns: `mean`, `scale`, `weights`; the last `bins.count` weights are bin levels."""
+    """Weights over standardised columns: `mean`, `scale`, `weights`; the last `bins.count` weights are bin levels.
+
+    cells: float64[c], what each past stretch of the calendar added to the log odds, the newest first; it is fitted so
+    that a loud week is not learned as a trait of the members who lived through it, and is left out of predictions.
+    low, high: what was seen of each column; beyond it a straight line would be a guess, so columns are held there.
+    """
 
     mean: FloatArray
     scale: FloatArray
     weights: FloatArray
     bins: Bins
+    cells: FloatArray
+    low: FloatArray
+    high: FloatArray
 
-    def hazards(self, view: View, offset: FloatArray | None = None) -> FloatArray:
+    def hazards(self, view: View) -> FloatArray:
         """P(purchase in bin j | none before): float64[n, bins.count]."""
         return expit(self.log_odds(view))
 
     def log_odds(self, view: View) -> FloatArray:
+        """The same on the logit scale, in an ordinary stretch of the calendar."""
         static, period = _static(view), _Period(view, self.bins)
         k, p = static.shape[1], PERIOD_COLUMNS
         slope = self.weights[: k + p] / self.scale
-        base = (static - self.mean[:k]) @ slope[:k]
+        base = (np.clip(static, self.low[:k], self.high[:k]) - self.mean[:k]) @ slope[:k]
         odds = np.empty((len(view), self.bins.count))
         for j in range(self.bins.count):
-            odds[:, j] = base + (period.columns(j) - self.mean[k:]) @ slope[k:] + self.weights[k + p + j]
+            moving = np.clip(period.columns(j), self.low[k:], self.high[k:])
+            odds[:, j] = base + (moving - self.mean[k:]) @ slope[k:] + self.weights[k + p + j]
         return odds
 
+    def calendar(self, age_days: int, bins: Bins) -> FloatArray:
+        """What the calendar added to the log odds in each bin after a snapshot `age_days` old: float64[bins.count]."""
+        return calendar_shares(age_days, bins, self.bins, len(self.cells)) @ self.cells
+
     def as_arrays(self) -> dict[str, Any]:
-        return {"mean": self.mean, "scale": self.scale, "weights": self.weights, "edges": self.bins.edges}
+        return {
+            "mean": self.mean,
+            "scale": self.scale,
+            "weights": self.weights,
+            "edges": self.bins.edges,
+            "cells": self.cells,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+def calendar_shares(age_days: int, bins: Bins, measure: Bins, count: int) -> FloatArray:
+    """Which stretches of the calendar each bin after a snapshot lies in: shares float64[bins.count, count].
+
+    Stretches are counted back from the day of fitting, each as wide as the first bin of `measure`.
+    """
+    shares = np.zeros((bins.count, count))
+    for j in range(bins.count):
+        days_back = age_days - np.arange(bins.edges[j], bins.edges[j + 1]) - 1
+        cell = np.clip(days_back // int(measure.width[0]), 0, count - 1)
+        shares[j] = np.bincount(cell, minlength=count) / len(days_back)
+    return shares
 
 
 def fit_pooled(
-    watched: Sequence[Watched], bins: Bins, *, weights: Sequence[float] | None = None, ridge: float = RIDGE
+    watched: Sequence[Watched],
+    bins: Bins,
+    *,
+    ridge: float = RIDGE,
+    calendar_ridge: float = CALENDAR_RIDGE,
 ) -> PooledHazard:
     """Fit by penalised maximum likelihood over all person-periods of all snapshots."""
-    blocks, levels, events, importance = [], [], [], []
-    for s, snapshot in enumerate(watched):
+    oldest = max((snapshot.age_days for snapshot in watched), default=1)
+    cells = max(1, int(np.ceil(oldest / bins.width[0])))
+    blocks, levels, periods, events = [], [], [], []
+    for snapshot in watched:
         rows = person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)
         if not len(rows):
             continue
@@ -79,55 +124,70 @@ def fit_pooled(
                 moving[here] = period.columns(j)[rows.member[here]]
         blocks.append(np.column_stack([static[rows.member], moving]))
         levels.append(rows.bin)
+        periods.append(calendar_shares(snapshot.age_days, bins, bins, cells)[rows.bin])
         events.append(rows.event)
-        importance.append(np.full(len(rows), 1.0 if weights is None else weights[s]))
     table = np.concatenate(blocks)
-    level = np.concatenate(levels)
+    anchored = all(len(snapshot.view.btyd) == 2 for snapshot in watched)
     event = np.concatenate(events).astype(np.float64)
-    weight = np.concatenate(importance)
-    mean = np.average(table, axis=0, weights=weight)
-    scale = np.sqrt(np.average((table - mean) ** 2, axis=0, weights=weight))
+    mean = table.mean(axis=0)
+    scale = table.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)
-    design = (table - mean) / scale
-    beta = _newton(design, level, event, weight, bins.count, ridge)
-    return PooledHazard(mean, scale, beta, bins)
+    k = table.shape[1]
+    design = np.zeros((len(table), k + bins.count + cells))
+    design[:, :k] = (table - mean) / scale
+    row = np.arange(len(table))
+    design[row, k + np.concatenate(levels)] = 1.0
+    design[:, k + bins.count :] = np.concatenate(periods)
+    # Every snapshot that covers a stretch counts its events again, so the pull grows with the snapshots.
+    overlap = max(1.0, len(watched) / 2.0)
+    if len(watched) < 3:
+        calendar_ridge = NO_CALENDAR  # a bin and a stretch of the calendar are then one and the same
+    penalty = np.concatenate(
+        [np.full(k, ridge), np.full(bins.count, LEVEL_RIDGE), np.full(cells, calendar_ridge * overlap)]
+    )
+    target = np.zeros(design.shape[1])
+    if anchored:
+        # With nothing to learn from, this hazard is the mean of the two families'; data move it away.
+        target[k - 2 : k] = 0.5 * scale[-2:]
+        target[k : k + bins.count] = 0.5 * mean[-2:].sum()
+    else:
+        rate = float(np.clip(event.mean(), 1e-4, 1.0 - 1e-4))
+        target[k : k + bins.count] = np.log(rate / (1.0 - rate))
+    beta = _newton(design, event, penalty, target)
+    low, high = np.quantile(table, [0.002, 0.998], axis=0)
+    # The families' hazards may go on beyond what was seen: they are models of just that.
+    low[-2:], high[-2:] = -9.0, 5.0
+    return PooledHazard(mean, scale, beta[: k + bins.count], bins, beta[k + bins.count :], low, high)
 
 
-def _newton(
-    design: FloatArray,
-    level: npt.NDArray[np.integer],
-    event: FloatArray,
-    weight: FloatArray,
-    bins: int,
-    ridge: float,
-) -> FloatArray:
-    """Columns first, then one level per bin; the levels are pulled weakly to the overall rate."""
-    k = design.shape[1]
-    rate = np.clip(np.average(event, weights=weight), 1e-4, 1.0 - 1e-4)
-    start = float(np.log(rate / (1.0 - rate)))
-    beta = np.zeros(k + bins)
-    beta[k:] = start
-    target = beta.copy()
-    penalty = np.full(k + bins, ridge)
-    penalty[k:] = 1.0
+def _newton(design: FloatArray, event: FloatArray, penalty: FloatArray, target: FloatArray) -> FloatArray:
+    """Logistic regression with a ridge towards `target`; a step that makes things worse is halved."""
+    beta = target.copy()
+    odds = design @ beta
+    loss = _penalised(odds, event, beta, penalty, target)
     for _ in range(NEWTON_STEPS):
-        chance = expit(design @ beta[:k] + beta[k:][level])
-        curvature = weight * np.maximum(chance * (1.0 - chance), 1e-9)
-        error = weight * (event - chance)
-        hessian = np.zeros((k + bins, k + bins))
-        scaled = design * curvature[:, None]
-        hessian[:k, :k] = design.T @ scaled
-        for j in range(bins):
-            here = level == j
-            hessian[:k, k + j] = hessian[k + j, :k] = scaled[here].sum(0)
-            hessian[k + j, k + j] = curvature[here].sum()
-        gradient = np.concatenate([design.T @ error, np.bincount(level, error, bins)]) - penalty * (beta - target)
+        chance = expit(odds)
+        curvature = np.maximum(chance * (1.0 - chance), 1e-6)
+        gradient = design.T @ (event - chance) - penalty * (beta - target)
+        hessian = design.T @ (design * curvature[:, None])
         step = np.linalg.solve(hessian + np.diag(penalty), gradient)
-        # A Newton step this long means separation; walk instead of jumping.
-        beta = beta + step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-9))
-        if np.abs(step).max() < 1e-5:
+        moved = design @ step
+        size = 1.0
+        while size > 1e-3:
+            tried = _penalised(odds + size * moved, event, beta + size * step, penalty, target)
+            if tried <= loss:
+                break
+            size /= 2.0
+        beta, odds, gain, loss = beta + size * step, odds + size * moved, loss - tried, tried
+        if gain < 1e-7 * abs(loss):
             break
     return beta
+
+
+def _penalised(
+    odds: FloatArray, event: FloatArray, beta: FloatArray, penalty: FloatArray, target: FloatArray
+) -> float:
+    return float(np.sum(np.logaddexp(0.0, odds) - event * odds) + 0.5 * np.sum(penalty * (beta - target) ** 2))
 
 
 # Moving with the bin: log of the days since the last visit by then; that over the own and the shrunk gap with a
@@ -176,7 +236,7 @@ def _static(view: View) -> FloatArray:
     logged = [np.log1p(np.maximum(_logged_column(view, name), 0.0)) for name in LOGGED]
     once = (view.column("visits") <= 1).astype(np.float64)
     recency, tenure = logged[0], logged[1]
-    return np.column_stack([*logged, once, once * recency, recency * recency, tenure - recency])
+    return np.column_stack([*logged, once, once * recency, tenure - recency])
 
 
 def _logged_column(view: View, name: str) -> FloatArray:

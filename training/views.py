@@ -64,6 +64,12 @@ class Watched:
     def rows(self, keep: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Watched":
         return Watched(self.view.rows(keep), self.days_to_next[keep], self.follow_up_days, self.age_days)
 
+    def until(self, age_days: int) -> "Watched":
+        """The same members watched only until `age_days` before the day the model is fitted for."""
+        follow_up = self.follow_up_days - age_days
+        seen = np.where(self.days_to_next <= follow_up, self.days_to_next, np.inf)
+        return Watched(self.view, seen, follow_up, self.age_days - age_days)
+
 
 def fit_families(
     repeat_visits: FloatArray,

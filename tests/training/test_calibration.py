@@ -1,0 +1,75 @@
+"""Blending, bending the shape and moving the level of curves."""
+
+import numpy as np
+import pytest
+
+from training.blend import blend, learn_weights, start_weights
+from training.calibration import SHAPE_KNOTS, ShapeMap, drift_level, learn_shape, shift_level
+from training.curves import from_hazards
+
+GRID = np.array([0, 30, 60, 90])
+
+
+def flat(daily: float, rows: int = 1) -> np.ndarray:
+    return np.repeat(np.power(1 - daily, GRID)[None, :], rows, axis=0)
+
+
+def test_a_blend_lies_between_its_components_and_never_rises() -> None:
+    low, high = flat(0.02), flat(0.005)
+    mixed = blend({"a": low, "b": high}, {"a": 0.5, "b": 0.5})
+    assert ((mixed >= low) & (mixed <= high)).all()
+    assert mixed[0, 0] == 1.0 and (np.diff(mixed, axis=1) <= 0).all()
+
+
+def test_weights_start_half_with_the_families_and_move_to_the_component_that_was_right() -> None:
+    rng = np.random.default_rng(0)
+    risk = rng.uniform(0.001, 0.05, 4_000)
+    days = rng.geometric(risk).astype(float)
+    right = np.power(1 - risk[:, None], GRID[None, :])
+    wrong = flat(0.02, 4_000)
+    said = {"bg_nbd": wrong, "mbg_nbd": wrong, "pooled": wrong, "trees": right}
+    assert start_weights(list(said)) == {"bg_nbd": 0.25, "mbg_nbd": 0.25, "pooled": 0.25, "trees": 0.25}
+    found = learn_weights(said, days, GRID, [1, 2, 3])
+    assert sum(found.values()) == pytest.approx(1.0)
+    assert found["trees"] > 0.6
+    assert min(found.values()) > 0
+
+
+def test_equal_components_keep_their_starting_weights() -> None:
+    said = {"bg_nbd": flat(0.01, 50), "pooled": flat(0.01, 50)}
+    found = learn_weights(said, np.full(50, 40.0), GRID, [1, 2, 3])
+    assert found == pytest.approx({"bg_nbd": 0.5, "pooled": 0.5}, abs=1e-6)
+
+
+def test_a_bent_shape_keeps_the_horizon_and_puts_returns_where_they_fell() -> None:
+    rng = np.random.default_rng(1)
+    claimed = rng.random(5_000) ** 2
+    shape = learn_shape(claimed, np.full(5_000, 3.0))
+    curve = flat(0.01)
+    bent = shape.bend(curve, 3, np.array([3.0]))
+    assert bent[0, -1] == pytest.approx(curve[0, -1])
+    assert bent[0, 1] < curve[0, 1]
+    assert (np.diff(bent, axis=1) <= 1e-12).all()
+    assert shape.returners == (0, 5_000, 0)
+
+
+def test_without_returners_the_shape_stays() -> None:
+    curve = flat(0.01)
+    assert learn_shape(np.empty(0), np.empty(0)).true_share == pytest.approx(np.tile(SHAPE_KNOTS, (3, 1)))
+    assert ShapeMap.unchanged().bend(curve, 3, np.array([1.0])) == pytest.approx(curve)
+    assert ShapeMap.from_dict(ShapeMap.unchanged().as_dict()).true_share.shape == (3, 21)
+
+
+def test_a_lasting_level_is_carried_on_and_a_single_loud_week_is_not() -> None:
+    lasting = np.array([-0.4, -0.38, -0.42, -0.41, -0.4, 0.1, 0.3, 0.35, 0.3, 0.33, 0.31, 0.3])
+    loud = np.array([0.02, 0.9, -0.05, 0.03, -0.02, 0.04, -0.03, 0.02, -0.04, 0.01, -0.02, 0.03])
+    assert drift_level(lasting, 6) < -0.15
+    assert drift_level(loud, 6) == 0.0
+    assert drift_level(loud[:3], 6) == 0.0
+
+
+def test_a_shift_of_the_level_moves_every_hazard_by_its_odds() -> None:
+    hazards = np.array([[0.1, 0.2, 0.3]])
+    moved = 1 - shift_level(from_hazards(hazards), np.log(2.0))
+    expected = 1 - from_hazards(2 * hazards / (1 + hazards))
+    assert moved == pytest.approx(expected)
