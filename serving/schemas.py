@@ -3,9 +3,13 @@
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=160, pattern=r"^[^\x00-\x1f/]+$")]
+# What answers say of time: the brand's own clock, without a zone.
+LocalTime = Annotated[
+    dt.datetime, WithJsonSchema({"type": "string", "description": "brand-local time, YYYY-MM-DDTHH:MM:SS"})
+]
 Outcome = Literal[
     "sent",
     "replied",
@@ -92,7 +96,7 @@ class Task(BaseModel):
     contacts_30d: int | None
     expires_at: str | None
     state: str
-    state_at: dt.datetime | None
+    state_at: LocalTime | None
     outcome_event_id: str | None = Field(default=None, description="the newest outcome, for an undo")
     score_yuan: float | None = None
     propensity: float | None = None
@@ -115,7 +119,7 @@ class ContactListAnswer(BaseModel):
     store_id: str | None
     date: dt.date
     version: int
-    generated_at: dt.datetime
+    generated_at: LocalTime
     policy_version: str | None
     model_versions: dict[str, Any] | None
     capacity: int | None
@@ -173,9 +177,9 @@ class JobAnswer(BaseModel):
     state: Literal["waiting", "running", "done", "failed"]
     request: dict[str, Any]
     result: dict[str, Any] | None
-    created_at: dt.datetime
-    started_at: dt.datetime | None
-    finished_at: dt.datetime | None
+    created_at: LocalTime
+    started_at: LocalTime | None
+    finished_at: LocalTime | None
     attempts: int
 
 
@@ -375,7 +379,7 @@ class ForgetAnswer(BaseModel):
     """The receipt of a deletion: where rows were removed, and what is left to do offline."""
 
     receipt_id: str
-    at: dt.datetime
+    at: LocalTime
     ledger: dict[str, int]
     releases: dict[str, str] = Field(description="release rewritten -> the one without the member")
     next_step: str
