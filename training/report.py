@@ -209,7 +209,7 @@ def _table(block: Mapping[str, Any]) -> str:
             classes = " ".join(["ours"] * (method == "model") + ["best"] * (method == best))
             shown = "–"
             if _is_figure(one):
-                shown = f"{_number(name, one['value'])}<small>{_number(name, one['low'])} – {_number(name, one['high'])}</small>"
+                shown = _number(name, one["value"]) + _range(name, one)
             cells.append(f'<td class="{classes}">{shown}</td>')
         title, meaning = WORDS[name]
         rows.append(f"<tr><td>{title}<small>{meaning}</small></td>{''.join(cells)}</tr>")

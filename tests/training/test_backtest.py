@@ -114,6 +114,8 @@ def test_the_json_has_the_keys_its_readers_rely_on(report: dict[str, Any]) -> No
     assert 0 <= report["tasks"]["timing"]["null_dates"]["share"] <= 1
     assert report["audit"]["members_compared"] > 0 and report["audit"]["suspicious_columns"] == []
     assert json.loads(json.dumps(report, allow_nan=False)) == report
+    page = html_report(report)  # every task has its table
+    assert all(words in page for words in ("谁会流失", "何时回来", "会花多少", "再次购买", "新品推荐"))
 
 
 def test_figures_of_a_peer_equal_scikit_learn_and_lifelines(history: History, report: dict[str, Any]) -> None:

@@ -58,6 +58,15 @@ def test_the_page_says_better_only_where_the_interval_does(difference: float, sa
     assert f"{said} the best plain method" in html_report(report(difference))
 
 
+def test_a_figure_without_an_interval_is_shown_without_one() -> None:
+    told = report(-0.02)
+    bare = {"value": 1435, "low": None, "high": None}
+    lists = {"model": {"coverage_items": bare, "recall@10": one(0.2)}, "baselines": {"popularity": None}}
+    told["tasks"]["items"] = {"mixed": lists | {"paired": {"best": None}, "slices": {"0": None}}, "new": None}
+    page = html_report(told)
+    assert '<td class="ours best">1,435</td>' in page and "nothing to compare with" in page
+
+
 def test_every_method_has_a_name_people_can_read() -> None:
     page = html_report(report(-0.02))
     assert METHODS["bg_nbd"] in page and "bg_nbd" not in page
