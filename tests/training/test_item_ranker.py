@@ -1,6 +1,5 @@
 """The ranker learns from earlier baskets only, wins where there is something to learn, and is dropped where there is not."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +46,21 @@ def model(source: ItemSource) -> ItemModel:
     return fit_items(source, DAY, horizon_days=1, seed=1)
 
 
-def test_snapshots_end_by_the_cut_off_and_never_overlap(source: ItemSource) -> None:
-    snapshots = choose_snapshots(source.purchases(DAY + 1), DAY, 1)
-    assert [s.day for s in snapshots] == [DAY - 7, DAY - 14, DAY - 21]
-    for newer, older in itertools.pairwise(snapshots):
-        assert older.end <= newer.day
-    assert all(s.end <= DAY for s in snapshots)
+def test_snapshots_end_by_the_cut_off_and_none_overlaps_the_judging_one(source: ItemSource) -> None:
+    newest, *teachers = choose_snapshots(source.purchases(DAY + 1), DAY, 1)
+    assert newest.day == DAY - 7
+    assert [s.day for s in teachers] == [DAY - 7 * k for k in range(2, 7)]
+    assert newest.end <= DAY
+    assert all(s.end <= newest.day for s in teachers)
+
+
+def test_teaching_windows_start_a_third_of_a_window_apart_so_that_a_small_brand_teaches_more(
+    source: ItemSource,
+) -> None:
+    newest, *teachers = choose_snapshots(source.purchases(DAY + 1), DAY, 21)
+    assert newest.day == DAY - 21
+    assert [s.day for s in teachers][:3] == [DAY - 42, DAY - 49, DAY - 56]
+    assert len(choose_snapshots(source.purchases(DAY + 1), DAY, 21, enough_members=1)) == 3
 
 
 def test_label_rows_are_disjoint_from_the_judged_baskets(source: ItemSource) -> None:

@@ -28,11 +28,15 @@ class Snapshot:
         return np.unique(self.member)
 
 
-def choose_snapshots(bought: Purchases, as_of: int, window_days: int, count: int = 3) -> list[Snapshot]:
-    """Up to `count` snapshots, newest first, with windows that end by `as_of` and do not overlap.
+def choose_snapshots(
+    bought: Purchases, as_of: int, window_days: int, count: int = 3, enough_members: int = 6_000, most: int = 6
+) -> list[Snapshot]:
+    """Snapshots, newest first, with windows that end by `as_of`; no window overlaps that of the newest.
 
-    Where the history is short, the window shrinks to a third of it. The newest snapshot is the latest day with at
-    least half as many label members as any day has; each further one is sought before the window of the last.
+    Where the history is short, the window shrinks to a third of it. The newest snapshot, which judges, is the latest
+    day with at least half as many label members as any day has. Each further one ends before the newest begins;
+    these start a third of a window apart, so that a small brand teaches more: at least `count` - 1, then up to
+    `most` - 1 until they hold `enough_members` label members.
     """
     known = bought.before(as_of)
     if len(known.day) == 0:
@@ -57,7 +61,8 @@ def choose_snapshots(bought: Purchases, as_of: int, window_days: int, count: int
     sizes = np.array([labelled(int(start)) for start in days])
     found: list[Snapshot] = []
     limit, want = as_of, LEAST_SHARE * sizes.max()
-    while len(found) < count:
+    taught = 0
+    while len(found) < count or (len(found) < most and taught < enough_members):
         able = np.flatnonzero((days + window <= limit) & (sizes >= max(want, 1)))
         if len(able) == 0:
             break
@@ -66,6 +71,9 @@ def choose_snapshots(bought: Purchases, as_of: int, window_days: int, count: int
         had = np.unique(member[since < start])
         keep = np.isin(who, had)
         found.append(Snapshot(start, start + window, who[keep], what[keep]))
-        limit = start
+        if len(found) > 1:
+            taught += len(np.unique(who[keep]))
+        # The first teacher ends where the judging window begins; the next ends a third of a window earlier.
+        limit = start if len(found) == 1 else min(limit, start + window) - max(1, -(-window // 3))
         want = LEAST_SHARE / 2 * sizes.max()
     return found
