@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outreach.book import Book
-from outreach.rhythm import Rhythm
 from outreach.score import Standing
 from outreach.uplift import LogRows
 
@@ -32,8 +31,6 @@ class Page:
     day: int
     member: Ints
     standing: Standing
-    gaps: Floats
-    total_days: Floats
     listed: Bools
     propensity: Floats
     kept_share: Floats
@@ -65,10 +62,7 @@ class Diary:
         kept = np.r_[np.flatnonzero(taken), np.sort(r.choice(others, n, replace=False))]
         share = np.full(len(kept), n / max(len(others), 1))
         rows = pool[kept]
-        gaps, total = book.gaps()
-        self.pages.append(
-            Page(book.day, rows, standing.at(rows), gaps[rows], total[rows], taken[kept], pi[kept], share, chances)
-        )
+        self.pages.append(Page(book.day, rows, standing.at(rows), taken[kept], pi[kept], share, chances))
 
     def _alone(self, book: Book, window_days: int) -> tuple[Callable[[Page], Bools], Callable[[Page], Floats]]:
         """Of a page's rows: whether nobody listed the member again within the window, and the chance of that."""
@@ -96,7 +90,7 @@ class Diary:
 
         return alone, chance
 
-    def rows(self, book: Book, rhythm: Rhythm, window_days: int) -> LogRows | None:
+    def rows(self, book: Book, window_days: int) -> LogRows | None:
         """All rows whose window has passed by the book's day; None where there are none."""
         pages = [page for page in self.pages if page.day + window_days <= book.day]
         if not pages:
@@ -121,9 +115,7 @@ class Diary:
         standing = Standing(
             **{f.name: np.concatenate([getattr(page.standing, f.name) for page in pages]) for f in fields(Standing)}
         )
-        gaps, total = (np.concatenate([getattr(page, name) for page in pages]) for name in ("gaps", "total_days"))
         members = np.concatenate([page.member for page in pages])
-        prior = book.prior_of(rhythm)[members]
         return LogRows(
             member=members,
             standing=standing,
@@ -134,21 +126,4 @@ class Diary:
             unfriended=np.concatenate(gone),
             alone=np.concatenate(free),
             chance_alone=np.concatenate(chance_free),
-            worth_yuan=purchase_worth(standing, gaps, total, rhythm, prior, book.margin, window_days),
         )
-
-
-def purchase_worth(
-    standing: Standing,
-    gaps: Floats,
-    total_days: Floats,
-    rhythm: Rhythm,
-    prior: Floats,
-    margin: float,
-    window_days: int,
-) -> Floats:
-    """ω = m·B + V₁ − V₀: the basket, and the next 90 days' margin with and without a purchase in the window."""
-    since, half = standing.days_since, window_days / 2.0
-    without = rhythm.future_visits(gaps, total_days, since + window_days, prior)
-    bought = rhythm.future_visits(gaps + 1, total_days + since + half, np.full(len(since), half), prior)
-    return margin * standing.basket_yuan * (1.0 + np.maximum(bought - without, 0.0))

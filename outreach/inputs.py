@@ -39,7 +39,7 @@ class ListInputs:
     assignments: member_id, guide_id, start_at, end_at?, store_id?, is_friend?, friend_lost_at?
     guides: guide_id, store_id, status (active, leave, left), daily_capacity?, role?
     predictions: member_id, churn_probability, recency_days, visits, gap_shrunk_days, spend_mean_yuan,
-        tier? (A, B, C), engagement? (standard score), signal_*? (more of them, for learning), buys_anyway_probability? (within the window); buyers only
+        tier? (A, B, C), return_probability? (within the longest horizon), engagement? (standard score), signal_*? (more of them, for learning), buys_anyway_probability? (within the window); buyers only
     consents: member_id, purpose, state (granted, refused, withdrawn), at
     contacts: member_id, sent_at (null = not sent), channel, outcome?, outcome_at?, content_type?, kind? (task type)
     opt_outs: member_id, kind? (contact or personalisation; contact where absent), at?
@@ -340,6 +340,9 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
     cycle = _numbers(p, "gap_shrunk_days", rows, np.nan)
     usual_cycle = float(np.nanmedian(cycle)) if np.isfinite(cycle).any() else 60.0
     churn = np.clip(_numbers(p, "churn_probability", rows, 1.0), 0.0, 1.0)
+    # Lapsed is who is not expected back at all; silent for H days may only mean a long cycle.
+    lapsed = 1.0 - np.clip(_numbers(p, "return_probability", rows, np.nan), 0.0, 1.0)
+    lapsed = np.where(np.isnan(lapsed), churn, lapsed)
     anyway = _numbers(p, "buys_anyway_probability", rows, np.nan)
     signals = sorted(c for c in p.columns if c.startswith("signal_"))
     standing = Standing(
@@ -348,7 +351,7 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
         visits=visits,
         basket_yuan=(np.where(np.isnan(mean), 0.0, mean) * visits + PRIOR_VISITS * usual_basket)
         / (visits + PRIOR_VISITS),
-        churn=np.where(buyer, churn, 0.0),
+        churn=np.where(buyer, lapsed, 0.0),
         buys_anyway=np.where(
             buyer,
             np.where(

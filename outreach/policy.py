@@ -166,7 +166,7 @@ class Drawn(Policy):
         if self._last_fit is not None and morning.book.day - self._last_fit < REFIT_DAYS:
             return
         self._last_fit = morning.book.day
-        rows = self.diary.rows(morning.book, morning.rhythm, self.settings.window_days)
+        rows = self.diary.rows(morning.book, self.settings.window_days)
         if rows is not None:
             self.effect = fit_mixed(rows, self.settings, morning.seed)
 
@@ -223,6 +223,8 @@ def explorer(settings: ContactSettings, seed: int) -> Drawn:
 
 # Share of an exploring list that is drawn evenly: learning is what the first weeks are for.
 EXPLORING_EPSILON = 0.5
+# ... and of the mixed policy's lists once it has a log, where the judge compares orders.
+LATER_EPSILON = 0.02
 
 
 def make_policy(name: str, settings: ContactSettings, diary: Diary | None) -> Policy:
@@ -238,4 +240,6 @@ def make_policy(name: str, settings: ContactSettings, diary: Diary | None) -> Po
     if name == "cold_default":
         return Drawn(name, settings, holdout=True)
     log = diary.copy() if diary is not None else Diary(0)
+    if name == "mixed":
+        settings = replace(settings, epsilon=min(settings.epsilon, LATER_EPSILON))
     return Drawn(name, settings, diary=log, learns=True, holdout=name == "mixed_default")

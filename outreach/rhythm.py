@@ -86,11 +86,6 @@ class Rhythm:
             visits_90d=on @ self._visits_90d(),
         )
 
-    def future_visits(self, gaps: Floats, total_days: Floats, since_days: Floats, prior: Floats) -> Floats:
-        """Expected purchases in the next 90 days."""
-        post, active, _ = self.posterior(gaps, total_days, since_days, prior)
-        return np.asarray((post * active) @ self._visits_90d())
-
     def _visits_90d(self) -> Floats:
         alive_share = (1.0 - np.exp(-90.0 * self.lapse)) / (90.0 * self.lapse)
         return 90.0 / self.means_days * alive_share

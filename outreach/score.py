@@ -40,7 +40,8 @@ NEW_MEMBER_RESPONSE = 0.08
 class Standing:
     """One row per member, aligned arrays: what a contact decision may look at.
 
-    days_since, cycle_days: days; visits: count; basket_yuan: expected basket; churn: P(no purchase within H days);
+    days_since, cycle_days: days; visits: count; basket_yuan: expected basket; churn: P(lapsed), or P(no purchase within H
+    days) where nothing better is known;
     buys_anyway: P(purchase within the window uncontacted); engagement: standard scores of how readily the member
     answers, 0 where unknown; fatigue: decayed sum of past contacts; signals [n, s]: further standard scores that the log
     may find to matter.
@@ -94,11 +95,15 @@ def cold_response(standing: Standing, settings: ContactSettings) -> Floats:
     return base * readiness(standing, settings) * (1.0 - standing.buys_anyway)
 
 
+def won_back(standing: Standing, settings: ContactSettings) -> Floats:
+    """P(the contact keeps a member who would else be lost): ρ · P(churn) · readiness."""
+    return settings.retention_weight * standing.churn * readiness(standing, settings)
+
+
 def value_kept(standing: Standing, settings: ContactSettings) -> Floats:
     """K in yuan of spend: ρ · P(churn) · readiness · B · min(120 / cycle, 8)."""
     visits = np.minimum(settings.retention_days / np.maximum(standing.cycle_days, 1.0), settings.retention_visits_max)
-    keep = settings.retention_weight * standing.churn * readiness(standing, settings)
-    return keep * standing.basket_yuan * visits
+    return won_back(standing, settings) * standing.basket_yuan * visits
 
 
 def friend_value(standing: Standing, settings: ContactSettings) -> Floats:

@@ -29,7 +29,7 @@ class ContactSettings:
         default=0.5, metadata={"doc": "flat share of that base whatever the time since the last purchase"}
     )
     retention_weight: float = field(
-        default=0.07, metadata={"doc": "share of the value at risk that one contact keeps"}
+        default=0.1, metadata={"doc": "share of the value at risk that one contact keeps"}
     )
     retention_days: float = field(default=120.0, metadata={"doc": "days of value that the retention term counts"})
     retention_visits_max: float = field(default=8.0, metadata={"doc": "at most so many visits within those days"})

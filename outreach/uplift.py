@@ -2,22 +2,28 @@
 
 Treatment is *listed*, not "contacted": guides pick whom they really contact, and only the draw is random.
 
-Purchases within the window carry the signal, yuan only the weight.  A purchase is worth ω = m·B + V₁ − V₀, this basket
-and what the member's state after the window promises for the next 90 days with and without it (a surrogate for the
-longer value).  With the doubly robust score of each logged row
+Purchases within a few days carry the signal, yuan only the weight: spend is too noisy to learn from.  With the doubly
+robust score of each logged row
 
-    ψ = μ₁ − μ₀ + T (Y − μ₁)/e − (1 − T)(Y − μ₀)/(1 − e)            e the logged propensity, μ cross-fitted by member
+    ψ = μ₁ − μ₀ + c·[ T (Y − μ₁)/e − (1 − T)(Y − μ₀)/(1 − e) ]
 
-the model is linear, with the cold score as its starting point:
+(e the logged propensity, μ cross-fitted by member, c the weight of being left alone within the window) the model is
+linear, with the cold score as its starting point:
 
-    ψ·ω ≈ a·m·Δp·B + κ·m·K + m·Δp·B·(φ·β)        a, κ ~ N(1, ·) together, β ~ N(0, s²), weights e(1 − e)/ω²
+    ψ ≈ a·Δp + Δp·(φ·β)               S = m·B·(a·Δp + Δp·(φ·β)) + κ(a)·m·K − U − c
+
+with Δp the cold response, a ~ N(1, 1), β ~ N(0, s²) and weights e(1 − e).  The longer value enters through K.  A log
+of some weeks cannot tell K's own scale: members who look lapsed answer less at once and are worth more later, and a
+fit of both mistakes the one for the other (docs/contact-policy.md has what was tried).  So K stands in full while
+members answer at least half as readily as the prior says, and fades with a below that: κ(a) = min(1, 2a).
 
 Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  Each
 s of a grid weighs by the evidence (marginal likelihood) of the log, so a log without a pattern leaves β at nought.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +37,8 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 FOLDS = 3
-# Prior standard deviations: of the scale common to both terms, of the retention term's own, and the grid of s.
-SCALE_SD, KEEP_SD = 1.0, 0.7
+# Prior standard deviations: of the scale a, and the grid of s.
+SCALE_SD = 1.0
 PATTERN_SDS = (1e-4, 0.05, 0.1, 0.2, 0.4, 0.8)
 # A member's rows overlap in time; the noise of a row counts for more than its own variance.
 NOISE_FACTOR = 1.5
@@ -63,7 +69,7 @@ class LogRows:
     listed: whether the draw took the member; propensity: logged P(listed); kept_share: share of the day's not-listed rows that
     the sample kept (listed ones are all kept); bought: purchase within the window; unfriended: friend lost within three days; alone: not
     listed again within the window, chance_alone: with which chance;
-    worth_yuan: ω; member: position or code, for folds.
+    member: position or code, for folds.
     """
 
     member: Ints
@@ -75,7 +81,6 @@ class LogRows:
     unfriended: Bools
     alone: Bools
     chance_alone: Floats
-    worth_yuan: Floats
 
     def __len__(self) -> int:
         return len(self.member)
@@ -102,7 +107,7 @@ def pattern(standing: Standing) -> Floats:
 
 @dataclass(frozen=True)
 class MixedEffect:
-    """The fitted model.  `weights` = (a, κ, β…); `card` tells what it was fitted on."""
+    """The fitted model.  `weights` = (a, β…); `card` tells what it was fitted on."""
 
     weights: Floats
     centre: Floats
@@ -112,14 +117,38 @@ class MixedEffect:
     friend_spread: Floats
     card: dict[str, float]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON."""
+        return {
+            f.name: value.tolist() if isinstance(value := getattr(self, f.name), np.ndarray) else value
+            for f in fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> "MixedEffect":
+        """The model that `as_dict` wrote."""
+
+        def numbers(name: str) -> Floats:
+            return np.asarray(body[name], dtype=np.float64)
+
+        return cls(
+            weights=numbers("weights"),
+            centre=numbers("centre"),
+            spread=numbers("spread"),
+            friend_weights=numbers("friend_weights"),
+            friend_centre=numbers("friend_centre"),
+            friend_spread=numbers("friend_spread"),
+            card=dict(body["card"]),
+        )
+
     def correction(self, standing: Standing) -> Floats:
         """The factor on Δp beside a: φ·β."""
-        return standardised(pattern(standing), self.centre, self.spread) @ self.weights[2:]
+        return standardised(pattern(standing), self.centre, self.spread) @ self.weights[1:]
 
     def score(self, standing: Standing, settings: ContactSettings) -> Score:
         """The worth of a contact with the log's correction; a response may be negative."""
         response = cold_response(standing, settings) * (self.weights[0] + self.correction(standing))
-        keep = value_kept(standing, settings) * max(self.weights[1], 0.0)
+        keep = value_kept(standing, settings) * keep_scale(self.weights[0])
         return assemble(standing, response, keep, self.lost_friends(standing, settings), settings)
 
     def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
@@ -153,10 +182,8 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
     centre = np.average(phi, axis=0, weights=w)
     spread = np.sqrt(np.average((phi - centre) ** 2, axis=0, weights=w)) + 1e-9
     z = standardised(phi, centre, spread)
-    m = settings.margin
-    gain = m * cold_response(rows.standing, settings) * rows.standing.basket_yuan / rows.worth_yuan
-    keep = m * value_kept(rows.standing, settings) / rows.worth_yuan
-    design = np.column_stack([gain, keep, gain[:, None] * z])
+    gain = cold_response(rows.standing, settings)
+    design = np.column_stack([gain, gain[:, None] * z])
     weights, chosen = _posterior(design, psi, w)
     friend = _fit_friends(rows, settings)
     return MixedEffect(
@@ -170,7 +197,7 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
             "listed_rows": float(treated.sum()),
             "other_rows": float((~treated).sum()),
             "gain_scale": float(weights[0]),
-            "keep_scale": float(weights[1]),
+            "keep_scale": keep_scale(weights[0]),
             "pattern_sd": chosen,
             "friends_lost": float(rows.unfriended[treated].sum()),
         },
@@ -209,11 +236,16 @@ def doubly_robust(
     return mu1 - mu0 + weight * (t * (y - mu1) / e - (1 - t) * (y - mu0) / (1 - e))
 
 
+def keep_scale(scale: float) -> float:
+    """κ(a): the retention term in full while members answer half as readily as the prior says, less below that."""
+    return float(np.clip(2.0 * scale, 0.0, 1.0))
+
+
 def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, float]:
-    """Posterior mean of (a, κ, β), and of s: each s of the grid weighs by its evidence (Bishop 2006, §3.5)."""
+    """Posterior mean of (a, β), and of s: each s of the grid weighs by its evidence (Bishop 2006, §3.5)."""
     k = design.shape[1]
     mean = np.zeros(k)
-    mean[:2] = 1.0
+    mean[0] = 1.0
     # Rows repeat members over days; the noise of a row is the weighted residual variance.
     residual = psi - design @ mean
     noise = NOISE_FACTOR * float(np.average(residual**2, weights=weight))
@@ -225,8 +257,6 @@ def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, flo
     for s in PATTERN_SDS:
         prior = np.diag(np.full(k, s**2))
         prior[0, 0] = SCALE_SD**2
-        prior[0, 1] = prior[1, 0] = SCALE_SD**2
-        prior[1, 1] = SCALE_SD**2 + KEEP_SD**2
         precision = np.linalg.inv(prior)
         post = gram + precision
         delta = np.linalg.solve(post, moment)

@@ -12,6 +12,7 @@ import pytest
 from features.errors import InputError
 from outreach.inputs import ListInputs, open_desk
 from outreach.lists import make_lists, plan_lists
+from outreach.score import Score, Standing, cold_score
 from outreach.settings import ContactSettings
 
 SETTINGS = ContactSettings()
@@ -194,3 +195,41 @@ def broken(inputs: ListInputs, day: dt.date, settings: ContactSettings, seed: in
             assert not mine["outcome"].isin(["do_not_contact"]).any()
             assert owner.get(task.member_id) == one.guide_id or owner.get(task.member_id) in away | {None}
             assert one.guide_id not in away
+
+
+def test_a_long_cycle_is_not_taken_for_lapsed_where_the_release_knows_better(shop: ListInputs, day: dt.date) -> None:
+    known = shop.predictions.assign(return_probability=0.95, churn_probability=0.9)
+    desk = open_desk(dataclasses.replace(shop, predictions=known), day, SETTINGS)
+    assert desk.standing.churn[desk.buyer] == pytest.approx(0.05)
+    plain = open_desk(
+        dataclasses.replace(shop, predictions=shop.predictions.assign(churn_probability=0.9)), day, SETTINGS
+    )
+    assert plain.standing.churn[plain.buyer] == pytest.approx(0.9)
+
+
+def test_a_learned_effect_below_the_floor_leaves_the_list_short(shop: ListInputs, day: dt.date) -> None:
+    class Dead:
+        def score(self, standing: Standing, settings: ContactSettings) -> Score:
+            cold = cold_score(standing, settings)
+            return Score(0.05 * cold.gain, 0.05 * cold.keep, cold.unfollow, cold.cost)
+
+        def dominates(self, standing: Standing, settings: ContactSettings) -> np.ndarray:
+            return np.zeros(len(standing), dtype=bool)
+
+    plan = plan_lists(shop, day, SETTINGS, seed=1, effect=Dead())
+    cold = plan_lists(shop, day, SETTINGS, seed=1)
+    drawn = [task for one in plan.lists for task in one.tasks if not task.forced]
+    assert plan.excluded["below_floor"] > 100 and plan.eligible + sum(plan.excluded.values()) == plan.members
+    assert len(drawn) < sum(not task.forced for one in cold.lists for task in one.tasks)
+    assert all(one.fallback == "none" for one in plan.lists) and all(one.fallback == "cold" for one in cold.lists)
+
+
+@pytest.mark.parametrize("objective", ["friends", "visits", "first_orders"])
+def test_the_north_star_changes_the_order(shop: ListInputs, day: dt.date, objective: str) -> None:
+    other = ContactSettings(objective=objective)  # type: ignore[arg-type]
+    desk = open_desk(shop, day, SETTINGS)
+    assert not np.array_equal(
+        np.argsort(cold_score(desk.standing, SETTINGS).total), np.argsort(cold_score(desk.standing, other).total)
+    )
+    if objective == "first_orders":
+        assert (cold_score(desk.standing, other).gain[desk.standing.visits > 0] == 0).all()
