@@ -22,6 +22,8 @@ POPULAR_HALF_LIFE_DAYS = 60.0
 STORE_PRIOR_BASKETS = 50.0
 # Baskets with more items than this say little about what goes together, and their pairs grow with the square.
 LARGEST_BASKET = 60
+# The longest popular list kept of a store.
+MOST_POPULAR = 200
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,22 @@ class ItemState:
         return own + 1e-9 * popularity_fraction(self.visits.popularity())
 
     def popular(self, n: int) -> dict[str, NDArray[np.int32]]:
-        """Codes of the n best sellers of each store, shrunk to the brand's; the brand's own under ""."""
+        """Codes of the n (at most MOST_POPULAR) best sellers of each store, shrunk to the brand's; the brand under ""."""
+        return {store: codes[:n] for store, codes in self._popular.items()}
+
+    @cached_property
+    def _popular(self) -> dict[str, NDArray[np.int32]]:
         brand = np.where(self.sellable, self.popular_now, -np.inf)
-        lists = {"": _best(brand, n)}
+        lists = {"": _best(brand, MOST_POPULAR)}
         total = max(self.popular_now.sum(), 1e-9)
         prior = STORE_PRIOR_BASKETS * self.popular_now / total
         fade = self.sales.count * 0.5 ** ((self.day - self.sales.day) / POPULAR_HALF_LIFE_DAYS)
         width = len(self.item_ids)
+        starts = np.searchsorted(self.sales.store, np.arange(len(self.sales.stores) + 1))  # rows are sorted by store
         for code, store in enumerate(self.sales.stores):
-            rows = self.sales.store == code
+            rows = slice(starts[code], starts[code + 1])
             score = np.bincount(self.sales.item[rows], weights=fade[rows], minlength=width) + prior
-            lists[store] = _best(np.where(self.sellable, score, -np.inf), n)
+            lists[store] = _best(np.where(self.sellable, score, -np.inf), MOST_POPULAR)
         return lists
 
     def popular_by_level(self, n: int) -> dict[str, NDArray[np.int32]]:
