@@ -3,15 +3,15 @@
 import datetime as dt
 from collections.abc import Mapping
 
-# Stage code -> (Chinese, English). A code that is not here is shown as it is.
+# A stage as training.stages names it -> (Chinese, English). A stage that is not here is shown as it is.
 STAGES: Mapping[str, tuple[str, str]] = {
-    "lead": ("潜客", "not yet a buyer"),
-    "new": ("新客", "new"),
-    "active": ("活跃", "active"),
-    "quiet": ("沉默", "quiet"),
-    "sleeping": ("睡眠", "sleeping"),
-    "lost": ("流失", "gone"),
-    "returned": ("回流", "back again"),
+    "潜客": ("潜客", "not yet a buyer"),
+    "新客": ("新客", "new"),
+    "活跃": ("活跃", "active"),
+    "沉默": ("沉默", "quiet"),
+    "睡眠": ("睡眠", "sleeping"),
+    "流失": ("流失", "gone"),
+    "回流": ("回流", "back again"),
 }
 BANDS: Mapping[str, tuple[str, str]] = {
     "low": ("购买节奏正常", "in rhythm"),
@@ -50,7 +50,7 @@ REMOVED: Mapping[str, tuple[str, str]] = {
 }
 _NO_WINDOW: Mapping[str, tuple[str, str]] = {
     "no_purchase": ("还没有购买记录，暂不估计", "no purchase so far, nothing to estimate"),
-    "low_return": ("回来的可能较小，不估计日期", "a return is unlikely, no date is given"),
+    "return_unlikely": ("回来的可能较小，不估计日期", "a return is unlikely, no date is given"),
 }
 
 

@@ -176,6 +176,6 @@ def _reason(served: Served, code: int, because: int, due_days: int | None) -> di
             return None
         values["item"] = served.release.items.catalogue[because].get("title") or ""
     words = {language: WITHOUT_DAYS.get(said[language], said[language]) for language in ("zh", "en")}
-    if due_days is not None and "{days}" in said["zh"]:
+    if due_days is not None and due_days > 0 and "{days}" in said["zh"]:
         words, values["days"] = {language: said[language] for language in ("zh", "en")}, due_days
     return {"code": said["code"], **{language: text.format(**values) for language, text in words.items()}}

@@ -28,14 +28,14 @@ TITLES = [
 ]
 # member: guide, store, kind, days since, usual gap, visits, band, tier, stage
 MEMBERS: dict[str, tuple[Any, ...]] = {
-    "m01": ("g1", "s1", SCORED, 61.0, 32.0, 9.0, "high", "A", "quiet"),
-    "m02": ("g1", "s1", SCORED, 30.0, 31.0, 12.0, "low", "A", "active"),
-    "m03": ("g1", "s1", SCORED, 45.0, 40.0, 4.0, "medium", "B", "active"),
-    "m04": ("g1", "s1", SCORED, 120.0, 60.0, 1.0, "high", "C", "new"),
-    "m05": ("g2", "s1", SCORED, 12.0, 20.0, 20.0, "low", "A", "active"),
-    "m06": ("g2", "s1", SCORED, 75.0, 50.0, 3.0, "medium", "B", "quiet"),
-    "m07": ("g3", "s2", SCORED, 90.0, 45.0, 5.0, "high", "B", "quiet"),
-    "m08": ("g3", "s2", SCORED, 5.0, 15.0, 30.0, "low", "A", "active"),
+    "m01": ("g1", "s1", SCORED, 61.0, 32.0, 9.0, "high", "A", "沉默"),
+    "m02": ("g1", "s1", SCORED, 30.0, 31.0, 12.0, "low", "A", "活跃"),
+    "m03": ("g1", "s1", SCORED, 45.0, 40.0, 4.0, "medium", "B", "活跃"),
+    "m04": ("g1", "s1", SCORED, 120.0, 60.0, 1.0, "high", "C", "新客"),
+    "m05": ("g2", "s1", SCORED, 12.0, 20.0, 20.0, "low", "A", "活跃"),
+    "m06": ("g2", "s1", SCORED, 75.0, 50.0, 3.0, "medium", "B", "沉默"),
+    "m07": ("g3", "s2", SCORED, 90.0, 45.0, 5.0, "high", "B", "沉默"),
+    "m08": ("g3", "s2", SCORED, 5.0, 15.0, 30.0, "low", "A", "活跃"),
     "minor": ("g1", "s1", NEVER_SCORED, np.nan, np.nan, np.nan, None, None, None),
 }
 N_ITEMS = len(TITLES)
@@ -105,7 +105,7 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
     labels = {
         "churn_band": ["low", "medium", "high"],
         "tier": ["A", "B", "C"],
-        "stage": ["new", "active", "quiet"],
+        "stage": ["新客", "活跃", "沉默"],
         "next_null_reason": [],
     }
     places = {"churn_band": 6, "tier": 7, "stage": 8}

@@ -32,7 +32,7 @@ def test_a_guide_sees_todays_list_in_its_order_with_reason_items_and_draft(house
     assert [task.member_id for task in found.items] == ["m01", "m02", "m03", "m04"]
     first = found.items[0]
     assert first.reason and "61天没来" in first.reason.zh and first.draft and first.suggestions[0].title == "舒缓面霜"
-    assert (first.display_name, first.tier, first.stage, first.last_purchase) == ("王*0", "A", "quiet", "2025-12-31")
+    assert (first.display_name, first.tier, first.stage, first.last_purchase) == ("王*0", "A", "沉默", "2025-12-31")
     assert found.excluded == {"gap": 5, "holdout": 2} and found.progress.total == 4
 
 

@@ -145,3 +145,11 @@ def test_a_forgotten_member_is_gone_from_every_answer_and_every_file(house: Hous
 def test_only_head_office_deletes_and_exports(house: House, role: str) -> None:
     assert house.ask(role, "DELETE", "/v1/members/m01").status_code == 403
     assert house.ask(role, "GET", "/v1/members/m01/export").status_code == 403
+
+
+def test_every_stage_and_every_missing_window_has_words_in_both_languages() -> None:
+    from outreach.member_words import stage_words, window_words
+    from training.stages import STAGES
+
+    assert all(stage_words(stage)["en"] != stage for stage in STAGES)  # type: ignore[index]
+    assert window_words(None, None, None, "return_unlikely")["en"] == "a return is unlikely, no date is given"
