@@ -3,6 +3,10 @@
     expected spend = P(buys within H) × E[net spend | buys]        the curve's, and training.spend_given_buying
                    = expected orders × expected order value         expected orders = P(buys) × E[visits | buys]
 
+The newest labels of a whole horizon are a horizon old, and spend per buyer moves meanwhile. So the same is learned a
+second time from windows half as long, which reach closer to today, brought to the horizon by the visits that BG/NBD
+expects; the geometric mean of both answers is told.
+
 The interval is of one member's spend: with probability 1 − P(buys) it is nothing, else the expectation times what buyers
 spent over what was expected of them. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
 spend per visit answer, and the rung says so. Other horizons scale by the visits that BG/NBD expects.
@@ -38,10 +42,12 @@ MOST_SNAPSHOTS = 4
 MOST_MEMBERS = 60_000
 # Windows tried for the labels when the record is too short for the horizon asked for.
 SHORTER_DAYS = (180, 90, 60, 30, 14)
+# Windows half as long as the horizon are worth their noise from this length on.
+FEWEST_FRESH_DAYS = 30
 # Expected spend per visit over what a visit then brought, for baselines that have no snapshot of their own.
 PLAIN_RATIOS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.6, 2.2, 3.5)
 INTERVAL = (0.1, 0.9)
-FILE, TREES_FILE = "value.json", "value_trees.txt"
+FILE, TREES_FILE, FRESH_TREES_FILE = "value.json", "value_trees.txt", "value_fresh_trees.txt"
 
 
 class Curves(Protocol):
@@ -55,7 +61,9 @@ class Curves(Protocol):
 
 @dataclass(frozen=True)
 class ValueModel:
-    """A fitted expectation of spend within horizon_days; label_days is the window the labels had.
+    """A fitted expectation of spend within horizon_days; label_days is the window the labels of given_buying had.
+
+    fresh is learned from the newer labels of fresh_days; None where the horizon is short or the buyers are few.
 
     `only` names a plain baseline that answers instead of the model.
     """
@@ -65,6 +73,8 @@ class ValueModel:
     record_days: int
     only: str | None
     given_buying: SpendGivenBuying | None
+    fresh_days: int
+    fresh: SpendGivenBuying | None
     gamma_gamma: GammaGamma | None
     bg_nbd: Btyd | None
     as_of: str
@@ -88,6 +98,7 @@ class ValueModel:
             "rung": self.rung,
             "horizon_days": self.horizon_days,
             "label_days": self.label_days,
+            "fresh_days": self.fresh_days if self.fresh is not None else None,
             "as_of": self.as_of,
             "members": self.members,
             "buyers": 0 if given is None else given.buyers,
@@ -120,12 +131,12 @@ class ValueModel:
             spend = orders * worth
         else:
             ratios = self.given_buying.ratios
-            spend_if, visits_if = self.given_buying.expected_yuan(frame), self.given_buying.expected_visits(frame)
-            # labels of another length: those who buy come more often in a longer window
-            longer = self._visits_over(vectors, window, self.label_days, buys, curves)
             beyond = 1.0 if asked == window else self._growth(vectors, asked) / self._growth(vectors, window)
-            spend = buys * spend_if * longer * beyond
-            orders = buys * np.maximum(visits_if * longer, 1.0) * beyond
+            orders, spend = self._taught(self.given_buying, self.label_days, vectors, window, buys, curves)
+            if self.fresh is not None:
+                also = self._taught(self.fresh, self.fresh_days, vectors, window, buys, curves)
+                orders, spend = np.sqrt(orders * also[0]), np.sqrt(spend * also[1])
+            orders, spend = orders * beyond, spend * beyond
         spend, orders = np.where(visits > 0, spend, 0.0), np.where(visits > 0, orders, 0.0)
         low, high = _interval(buys, spend, np.asarray(ratios))
         value = np.divide(spend, orders, out=worth.copy(), where=orders > 0)
@@ -139,6 +150,21 @@ class ValueModel:
                 "expected_order_value_yuan": value,
             }
         )
+
+    def _taught(
+        self,
+        given: SpendGivenBuying,
+        labels: int,
+        vectors: MemberVectors,
+        window: int,
+        buys: Floats,
+        curves: Curves,
+    ) -> tuple[Floats, Floats]:
+        """Expected orders and spend within the window by what was learned from labels of another length."""
+        # those who buy come more often in a longer window
+        longer = self._visits_over(vectors, window, labels, buys, curves)
+        orders = buys * np.maximum(given.expected_visits(vectors.frame) * longer, 1.0)
+        return orders, buys * given.expected_yuan(vectors.frame) * longer
 
     def _growth(self, vectors: MemberVectors, days: int) -> Floats:
         """Visits expected within so many days, up to a factor."""
@@ -157,22 +183,30 @@ class ValueModel:
     def save(self, folder: Path) -> None:
         """Write the model into a folder: JSON, and the trees as LightGBM text."""
         folder.mkdir(parents=True, exist_ok=True)
-        told = {name: value for name, value in asdict(self).items() if name != "given_buying"}
-        told["given_buying"] = None if self.given_buying is None else self.given_buying.as_dict()
+        told = {name: value for name, value in asdict(self).items() if name not in ("given_buying", "fresh")}
+        for name, given, file in self._parts():
+            told[name] = None if given is None else given.as_dict()
+            if given is not None and given.trees is not None:
+                (folder / file).write_text(given.trees, "utf-8")
         (folder / FILE).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-        if self.given_buying is not None and self.given_buying.trees is not None:
-            (folder / TREES_FILE).write_text(self.given_buying.trees, "utf-8")
+
+    def _parts(self) -> tuple[tuple[str, SpendGivenBuying | None, str], ...]:
+        return (("given_buying", self.given_buying, TREES_FILE), ("fresh", self.fresh, FRESH_TREES_FILE))
 
     @classmethod
     def load(cls, folder: Path) -> "ValueModel":
         """The model that `save` wrote."""
         told: dict[str, Any] = json.loads((folder / FILE).read_text("utf-8"))
-        trees = (folder / TREES_FILE).read_text("utf-8") if (folder / TREES_FILE).is_file() else None
-        given: Mapping[str, Any] | None = told.pop("given_buying")
+        parts: dict[str, SpendGivenBuying | None] = {}
+        for name, file in (("given_buying", TREES_FILE), ("fresh", FRESH_TREES_FILE)):
+            said: Mapping[str, Any] | None = told.pop(name)
+            trees = (folder / file).read_text("utf-8") if (folder / file).is_file() else None
+            parts[name] = None if said is None else SpendGivenBuying.from_dict(said, trees)
         gamma_gamma, bg_nbd = told.pop("gamma_gamma"), told.pop("bg_nbd")
         return cls(
             **{**told, "snapshots": tuple(told["snapshots"])},
-            given_buying=None if given is None else SpendGivenBuying.from_dict(given, trees),
+            given_buying=parts["given_buying"],
+            fresh=parts["fresh"],
             gamma_gamma=None if gamma_gamma is None else GammaGamma(**gamma_gamma),
             bg_nbd=None if bg_nbd is None else Btyd.from_dict(bg_nbd),
         )
@@ -222,6 +256,11 @@ def fit_value_model(
             given, days = _given_buying(history, as_of, label_days, drawn, seed)
             if given is not None:
                 break
+    fresh: SpendGivenBuying | None = None
+    fresh_days = label_days // 2
+    if given is not None and fresh_days >= FEWEST_FRESH_DAYS:
+        progress("learning what buyers spend of late", 0.7)
+        fresh, _ = _given_buying(history, as_of, fresh_days, drawn, seed)
     progress("fitted expected spend", 1.0)
     return ValueModel(
         horizon_days=horizon_days,
@@ -229,6 +268,8 @@ def fit_value_model(
         record_days=min(365, max(1, (as_of - history.coverage_start).days)),
         only=only,
         given_buying=given,
+        fresh_days=fresh_days,
+        fresh=fresh,
         gamma_gamma=_gamma_gamma_or_none(visits, mean, seed),
         bg_nbd=_btyd_or_none(vectors, seed),
         as_of=as_of.isoformat(),
