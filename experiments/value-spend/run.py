@@ -8,13 +8,44 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from experiments.contract_folders.run import SETS  # noqa: E402
-from features.history import build_history  # noqa: E402
+from features.history import History, build_history  # noqa: E402
 from features.tables import tables_from_frames  # noqa: E402
+from features.vectors import build_vectors  # noqa: E402
 from training.backtest import backtest  # noqa: E402
+from training.curve_model import fit_curve_model  # noqa: E402
+from training.labels import label_outcomes  # noqa: E402
+from training.value import fit_value_model  # noqa: E402
+
+
+def deciles(history: History, day: date, horizon_days: int, seed: int, draws: int) -> dict[str, Any]:
+    """Predicted and observed sums of each decile of the prediction, highest first, with the observed 95 % interval."""
+    vectors = build_vectors(history, [day])
+    curves = fit_curve_model(history, day, horizon_days, max_days=horizon_days, seed=seed).predict(vectors)
+    model = fit_value_model(history, day, horizon_days, seed=seed)
+    told = model.predict(vectors, curves)["expected_spend_yuan"].to_numpy()
+    labels = label_outcomes(history, vectors, [day], horizon_days).frame
+    spent = labels["net_spend_yuan"].to_numpy(float)
+    order = np.argsort(-told, kind="stable")
+    rng, rows = np.random.default_rng(seed), []
+    for part in np.array_split(order, 10):
+        drawn = spent[part][rng.integers(0, len(part), (draws, len(part)))].sum(axis=1)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        predicted, observed = float(told[part].sum()), float(spent[part].sum())
+        rows.append({"predicted": predicted, "observed": observed, "low": float(low), "high": float(high)})
+    churned = 1.0 - float(labels["observed"].mean())
+    return {
+        "as_of": str(day),
+        "inside": sum(row["low"] <= row["predicted"] <= row["high"] for row in rows),
+        "sum_ratio": float(told.sum() / spent.sum()),
+        "churn_bias": float(np.mean(curves.at(horizon_days)) - churned),
+        "rows": rows,
+    }
 
 
 def main(part: str) -> None:
@@ -39,8 +70,12 @@ def main(part: str) -> None:
         results.setdefault(part, {})[name] = {
             key: value[key] for key in ("model", "baselines", "paired", "slices") if key in value
         }
+        results[part][name]["deciles"] = [
+            deciles(history, date.fromisoformat(day), entry["horizon_days"], config["seed"], config["draws"])
+            for day in entry["as_of"]
+        ]
         path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        print(name, json.dumps(value["model"])[:3000], "\npaired", json.dumps(value["paired"])[:2500], flush=True)
+        print(name, json.dumps(results[part][name]["deciles"]), flush=True)
 
 
 if __name__ == "__main__":
