@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from features.history import History
 from features.progress import Progress, quiet
@@ -14,7 +15,7 @@ from training.btyd import Btyd, Family
 from training.labels import label_outcomes
 from training.periods import Bins
 from training.reasons import typical_member
-from training.views import Watched, fit_families, make_view
+from training.views import FloatArray, View, Watched, fit_families, make_view
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 CALENDAR: frozenset[str] = frozenset(column.name for column in COLUMNS if column.family == "calendar")
@@ -70,7 +71,7 @@ def take_snapshots(
     progress: Progress = quiet,
 ) -> Snapshots:
     """Vectors, outcomes and buy-till-you-die curves of `members` (None: all) on each day."""
-    watched: list[Watched] = []
+    views: dict[date, View] = {}
     families: dict[Family, Btyd] = {}
     typical = np.full(len(NAMES), np.nan, dtype=np.float32)
     days = sorted(as_of - timedelta(days=age) for age in ages)
@@ -81,15 +82,26 @@ def take_snapshots(
         families = families_of(vectors, families, seed) or families
         if day == as_of:
             typical = typical_member(vectors.matrix())
-            continue
-        age = (as_of - day).days
-        seen = (
-            label_outcomes(history, vectors, [day], age, known_before=as_of).at(day)["days_to_next"].to_numpy(float)
-        )
-        view = make_view(vectors.members.astype(str), vectors.matrix(), NAMES, bins, families)
-        watched.append(Watched(view, np.where(np.isfinite(seen), seen, np.inf), age, age))
-    watched.reverse()
+        else:
+            views[day] = make_view(vectors.members.astype(str), vectors.matrix(), NAMES, bins, families)
+    watched = [
+        Watched(views[day], seen, (as_of - day).days, (as_of - day).days)
+        for day, seen in _days_to_next(history, views, as_of).items()
+    ]
+    watched.sort(key=lambda snapshot: snapshot.age_days)
     return Snapshots(tuple(watched), tuple(as_of - timedelta(days=w.age_days) for w in watched), families, typical)
+
+
+def _days_to_next(history: History, views: Mapping[date, View], as_of: date) -> dict[date, FloatArray]:
+    """T of every member after each day, inf where the cut-off came first."""
+    if not views:
+        return {}
+    who = [pd.DataFrame({"member_id": view.member_ids, "as_of": pd.Timestamp(day)}) for day, view in views.items()]
+    asked = MemberVectors(pd.concat(who, ignore_index=True), ())
+    longest = max((as_of - day).days for day in views)
+    outcomes = label_outcomes(history, asked, list(views), longest, known_before=as_of)
+    seen = {day: outcomes.at(day)["days_to_next"].to_numpy(float) for day in views}
+    return {day: np.where(np.isfinite(days), days, np.inf) for day, days in seen.items()}
 
 
 def families_of(vectors: MemberVectors, start: Mapping[Family, Btyd], seed: int) -> dict[Family, Btyd]:
