@@ -161,8 +161,12 @@ def _shape(survival: FloatArray, judge: Watched, bins: Bins, last: int) -> Shape
     curve, day = survival[back], judge.days_to_next[back]
     daily = resample(bins.edges, curve, np.arange(bins.edges[last] + 1))
     row = np.arange(len(day))
-    middle = (daily[row, day.astype(int)] + daily[row, day.astype(int) - 1]) / 2.0
-    claimed = (1.0 - middle) / np.maximum(1.0 - curve[:, last], 1e-9)
+    full = np.maximum(1.0 - curve[:, last], 1e-9)
+    by_evening, by_morning = ((1.0 - daily[row, day.astype(int) - k]) / full for k in (0, 1))
+    middle = (by_evening + by_morning) / 2.0
+    # A window of whole days holds its first and its last day whole, so a return before it is told by the evening of
+    # its day, and one after it by the morning.
+    claimed = by_evening * (1.0 - middle) + by_morning * middle
     return learn_shape(np.clip(claimed, 0.0, 1.0), judge.view.column("visits")[back])
 
 

@@ -1,6 +1,8 @@
 """How does the blended curve do beside its plain peers? One public set, cut-off and horizon in; one line of figures out.
 
-python run.py cdnow 1997-07-05 90      (contract folders as written by experiments/contract_folders/run.py)
+python experiments/churn-blend/run.py FOLDER/cdnow 1997-07-05 90 2026-11-22
+
+FOLDER is what experiments/contract_folders/run.py wrote; the last word is the day of the run, for the log.
 """
 
 import json
@@ -31,11 +33,19 @@ def main(folder: Path, as_of: str, horizon: int, run_on: str) -> None:
         "kind": "development" if (folder.name, as_of, horizon) in DEVELOPMENT else "test",
         "members": report["members"],
         "cpu_seconds": round(time.process_time() - began),
-        "tasks": report["tasks"],
+        "tasks": {
+            task: {
+                "model": said["model"],
+                "baselines": said["baselines"],
+                "paired": said["paired"],
+                "slices": {name: part["model"] for name, part in said["slices"].items()},
+            }
+            for task, said in report["tasks"].items()
+        },
     }
     with (HERE / "runs.jsonl").open("a", encoding="utf-8") as out:
         out.write(json.dumps(line) + "\n")
-    print(json.dumps(line["tasks"], indent=1)[:6000])
+    print(json.dumps(line["tasks"], indent=1))
 
 
 if __name__ == "__main__":
