@@ -134,13 +134,16 @@ class ListBook(LedgerCore):
 
     def newest_date(self, guide_id: str | None, not_after: dt.date) -> dt.date | None:
         """The newest day that has a list (of the guide, or of anyone), not after a day."""
-        c = tables.contact_list.c
-        wanted = sa.select(sa.func.max(c.date)).where(c.brand_id == self.brand_id, c.date <= not_after)
-        if guide_id is not None:
-            wanted = wanted.where(c.guide_id == guide_id)
-        with self.reading() as connection:
-            found: dt.date | None = connection.execute(wanted).scalar()
-            return found
+        values = {"brand": self.brand_id, "not_after": self._day(not_after)}
+        if guide_id is None:
+            ((found,),) = self.rows(_NEWEST_OF_ALL, values)
+        else:
+            ((found,),) = self.rows(_NEWEST_OF_GUIDE, {**values, "guide": guide_id})
+        return dt.date.fromisoformat(found) if isinstance(found, str) else found
+
+    def _day(self, day: dt.date) -> Any:
+        """A day as the driver wants it: text on SQLite."""
+        return day if self.engine.dialect.name == "postgresql" else day.isoformat()
 
     def list_head(self, guide_id: str, date: dt.date) -> dict[str, Any] | None:
         """The newest version of a guide's list of a day, without its tasks."""
@@ -315,3 +318,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value)
+
+
+_L = tables.contact_list.c
+_NEWEST_OF_ALL = sa.select(sa.func.max(_L.date)).where(
+    _L.brand_id == sa.bindparam("brand"), _L.date <= sa.bindparam("not_after", type_=sa.Date)
+)
+_NEWEST_OF_GUIDE = _NEWEST_OF_ALL.where(_L.guide_id == sa.bindparam("guide"))
