@@ -172,6 +172,13 @@ def test_no_rule_is_broken_in_many_random_shops(shop_of: Callable[..., ListInput
         broken(inputs, day, settings, seed)
 
 
+@pytest.mark.slow
+def test_no_rule_is_broken_in_a_thousand_random_shops(shop_of: Callable[..., ListInputs], day: dt.date) -> None:
+    for seed in range(100, 1100):
+        settings = ContactSettings(default_capacity=5, epsilon=0.1 * (seed % 4))
+        broken(shop_of(members=120, guides=3, seed=seed), day, settings, seed)
+
+
 def broken(inputs: ListInputs, day: dt.date, settings: ContactSettings, seed: int) -> None:
     """Assert the rules on the finished lists from the raw frames, by other means than the code under test."""
     plan = plan_lists(inputs, day, settings, seed)
