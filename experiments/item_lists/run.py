@@ -31,6 +31,7 @@ from training.recommend.texts import text_scores, title_matrix
 from training.recommend.visits import first_baskets, visits_before
 
 HERE = Path(__file__).parent
+MARK = "<!-- figures -->"
 
 
 def history_of(name: str) -> Any:
@@ -142,6 +143,29 @@ QUESTIONS: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
 }
 
 
+def figures(result: dict[str, Any]) -> str:
+    """The tables of the README, from result.json."""
+    out = []
+    for name, found in result.items():
+        if "lists" not in found:
+            rows = [f"{key}: {json.dumps(value, default=float)}" for key, value in found.items()]
+            out += [f"### {name}", "", *[f"- {row}" for row in rows], ""]
+            continue
+        for slate, judged in found["lists"].items():
+            out += [f"### {name}: {slate}, {judged['rows']:,} members and cut-offs", ""]
+            out += ["| | recall@10 | ndcg@10 | phr@10 | items shown |", "|---|---|---|---|---|"]
+            for method, values in {"**Huitou**": judged["model"], **judged["baselines"]}.items():
+                shown = [f"{values[m]['value']:.4f}" for m in ("recall@10", "ndcg@10", "phr@10")]
+                out.append(f"| {method} | {' | '.join(shown)} | {values['coverage_items']['value']:,} |")
+            best = judged["paired"]["best"]
+            gains = [
+                f"{best[m]['value']:+.4f} [{best[m]['low']:+.4f}, {best[m]['high']:+.4f}] {best[m]['baseline']}"
+                for m in ("recall@10", "ndcg@10", "phr@10")
+            ]
+            out += [f"| *Huitou less the best of the others* | {' | '.join(gains)} | |", ""]
+    return "\n".join(out)
+
+
 def main(names: list[str]) -> int:
     """Answer the questions named and keep the other answers in result.json."""
     unknown = [name for name in names if name not in QUESTIONS]
@@ -155,6 +179,9 @@ def main(names: list[str]) -> int:
         result[name] = QUESTIONS[name](config[name], config["seed"])
         path.write_text(json.dumps(result, ensure_ascii=False, indent=1, default=float) + "\n", encoding="utf-8")
         print(f"{name}: written to {path.name}")
+    readme = HERE / "README.md"
+    above = readme.read_text(encoding="utf-8").split(MARK)[0]
+    readme.write_text(above + MARK + "\n\n" + figures(result), encoding="utf-8")
     return 0
 
 
