@@ -1,5 +1,6 @@
 """The rooms import in one direction only."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,17 @@ def test_only_tracking_names_mlflow_and_only_the_service_names_bentoml() -> None
             path.relative_to(ROOT).as_posix()
             for room in ("features", "training", "outreach", "serving", "simulator")
             for path in (ROOT / room).rglob("*.py")
-            if any(
-                line.lstrip().startswith((f"import {library}", f"from {library}"))
-                for line in path.read_text(encoding="utf-8").splitlines()
-            )
+            if library in _imported(path)
         }
         assert found <= homes, f"{library} is imported in {sorted(found - homes)}"
+
+
+def _imported(path: Path) -> set[str]:
+    """Names of the packages that a module imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
