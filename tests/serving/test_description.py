@@ -55,3 +55,10 @@ def test_answering_imports_no_mlflow() -> None:
     code = "import sys, serving.app, serving.bulk, serving.gate; print('mlflow' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_the_bento_file_names_only_verbs_that_there_are() -> None:
+    text = (ROOT / "bentofile.yaml").read_text(encoding="utf-8")
+    verbs = {path.stem.replace("_", "-") for path in (ROOT / "huitou/commands").glob("[a-z]*.py")}
+    assert set(re.findall(r"`huitou ([a-z-]+)", text)) <= verbs
+    assert "HUITOU_HOME" in text
