@@ -69,7 +69,7 @@ def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger,
         brand_id=brand_id,
         members=tables["members"].to_pandas(),
         assignments=tables["assignments"].to_pandas(),
-        guides=tables["guides"].to_pandas(),
+        guides=guide_frame(tables, ledger, day),
         predictions=prediction_frame(release),
         consents=_both(tables, "consents", ["member_id", "purpose", "state", "at"], ledger.consents()),
         contacts=_both(
@@ -83,6 +83,13 @@ def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger,
         suggestions=suggestion_frame(release),
         coupons=_both(tables, "coupons", ["member_id", "valid_to", "status"], None),
     )
+
+
+def guide_frame(tables: Tables, ledger: Ledger, day: date) -> pd.DataFrame:
+    """The brand's guides; who the ledger knows on leave on `day` has status "leave", unless they have left."""
+    guides: pd.DataFrame = tables["guides"].to_pandas()
+    away = guides["guide_id"].isin(ledger.on_leave(day)) & (guides["status"] != "left")
+    return guides.assign(status=guides["status"].mask(away, "leave"))
 
 
 def prediction_frame(release: Release) -> pd.DataFrame:
