@@ -45,7 +45,15 @@ def main(folder: Path, as_of: str, horizon: int, run_on: str) -> None:
     }
     with (HERE / "runs.jsonl").open("a", encoding="utf-8") as out:
         out.write(json.dumps(line) + "\n")
+    write_result()
     print(json.dumps(line["tasks"], indent=1))
+
+
+def write_result() -> None:
+    """result.json: the newest line of each set, cut-off and horizon."""
+    lines = [json.loads(text) for text in (HERE / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
+    newest = {f"{line['set']} {line['as_of']} H{line['horizon_days']}": line for line in lines}
+    (HERE / "result.json").write_text(json.dumps(newest, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
