@@ -8,6 +8,7 @@ import numpy as np
 from training.blend import blend, learn_weights, start_weights
 from training.calibration import ShapeMap, learn_shape
 from training.curves import expit, from_hazards, logit, resample, to_hazards
+from training.direct import DirectTrees, grow_direct
 from training.hazard import TreeHazard, TreeSettings, grow_hazard
 from training.periods import Bins
 from training.pooled import PooledHazard, fit_pooled
@@ -29,6 +30,7 @@ class Components:
 
     pooled: PooledHazard | None
     trees: TreeHazard | None
+    direct: DirectTrees | None = None
 
     def curves(self, view: View, only: Sequence[str] | None = None) -> dict[str, FloatArray]:
         """Survival at the view's edges [n, edges] of every component by name."""
@@ -38,6 +40,8 @@ class Components:
             said["pooled"] = from_hazards(expit(odds))
             if self.trees is not None and (only is None or "trees" in only):
                 said["trees"] = from_hazards(expit(odds + self.trees.correction(view)))
+            if self.direct is not None and (only is None or "direct" in only):
+                said["direct"] = self.direct.curve(view, self.pooled.bins, said["pooled"])
         return said
 
 
@@ -64,8 +68,9 @@ def fit_components(
     trees: bool,
     seed: int,
     threads: int,
+    direct: bool = False,
 ) -> Components:
-    """The pooled hazard, and trees that correct it in coarse bins up to the horizon."""
+    """The pooled hazard, trees that correct it in coarse bins up to the horizon, and trees that say S(H) at once."""
     learners = [w for w in watched if len(w.view) and w.follow_up_days >= bins.edges[1]]
     if sum(int(np.isfinite(w.days_to_next).sum()) for w in learners) == 0:
         return Components(None, None)
@@ -80,7 +85,9 @@ def fit_components(
         survival = from_hazards(expit(pooled.log_odds(snapshot.view)))[:, where]
         offsets.append(logit(to_hazards(survival)) + pooled.calendar(snapshot.age_days, near))
     used = [name for name in columns if _varies(drawn, name)]
-    return Components(pooled, grow_hazard(drawn, used, near, settings, offsets=offsets, seed=seed, threads=threads))
+    grown = grow_hazard(drawn, used, near, settings, offsets=offsets, seed=seed, threads=threads)
+    at_once = grow_direct(learners, bins, used, seed=seed, threads=threads) if direct else None
+    return Components(pooled, grown, at_once)
 
 
 def _varies(watched: Sequence[Watched], name: str) -> bool:
@@ -115,7 +122,7 @@ def learn_from_past(
     if found is None:
         return None
     judge, older = found
-    parts = fit_components(older, bins, columns, settings, trees=trees, seed=seed, threads=threads)
+    parts = fit_components(older, bins, columns, settings, trees=trees, seed=seed, threads=threads, direct=weigh)
     if parts.pooled is None:
         return None
     rows = np.arange(len(judge.view))

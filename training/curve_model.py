@@ -20,6 +20,7 @@ from training.btyd import Btyd, Family
 from training.calibration import ShapeMap, drift_level, shift_level
 from training.curve_fit import Components, fit_components, learn_from_past, tree_columns
 from training.curves import SurvivalCurves
+from training.direct import DirectTrees
 from training.hazard import TreeHazard, TreeSettings, load_booster, save_booster
 from training.horizon import Horizon, propose_horizon
 from training.ladder import (
@@ -42,7 +43,7 @@ LONGEST_DAYS = 730
 ONLY = ("recency", "bg_nbd", "mbg_nbd")
 # Members scored at a time: a block of vectors, its coarse bins and curves stay below 200 MB.
 CHUNK_MEMBERS = 50_000
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class CurveModel:
         """Write parameters as JSON and trees as LightGBM's own text."""
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / "card.json", self.card)
-        pooled, trees = self.parts.pooled, self.parts.trees
+        pooled, trees, direct = self.parts.pooled, self.parts.trees, self.parts.direct
         parameters: dict[str, Any] = {
             "format": FORMAT,
             "edges": self.bins.edges.tolist(),
@@ -122,10 +123,13 @@ class CurveModel:
             "typical": [float(v) if np.isfinite(v) else None for v in self.typical],
             "pooled": None if pooled is None else {k: np.asarray(v).tolist() for k, v in pooled.as_arrays().items()},
             "trees": None if trees is None else {"edges": trees.bins.edges.tolist(), "names": list(trees.names)},
+            "direct": None if direct is None else {"names": list(direct.names)},
         }
         _write(folder / "curve.json", parameters)
         if trees is not None:
             save_booster(trees.booster, folder / "trees.txt")
+        if direct is not None:
+            save_booster(direct.booster, folder / "direct.txt")
 
     @classmethod
     def load(cls, folder: Path) -> "CurveModel":
@@ -138,7 +142,7 @@ class CurveModel:
         def bins(edges: Sequence[int]) -> Bins:
             return Bins(np.array(edges, dtype=np.int32), horizon)
 
-        pooled, trees = None, None
+        pooled, trees, direct = None, None, None
         if p["pooled"] is not None:
             arrays = {name: np.array(values, dtype=float) for name, values in p["pooled"].items()}
             pooled = PooledHazard(
@@ -147,11 +151,13 @@ class CurveModel:
         if p["trees"] is not None:
             booster = load_booster(folder / "trees.txt")
             trees = TreeHazard(booster, tuple(p["trees"]["names"]), bins(p["trees"]["edges"]))
+        if p["direct"] is not None:
+            direct = DirectTrees(load_booster(folder / "direct.txt"), tuple(p["direct"]["names"]))
         return cls(
             bins(p["edges"]),
             tuple(p["names"]),
             {family: Btyd.from_dict(values) for family, values in p["families"].items()},
-            Components(pooled, trees),
+            Components(pooled, trees, direct),
             p["weights"],
             ShapeMap.from_dict(p["shape"]),
             float(p["level"]),
@@ -217,7 +223,8 @@ def fit_curve_model(
         weigh = step.rung == WEIGHTED_BLEND
         lesson = learn_from_past(taken, bins, columns, settings, weigh=weigh, **job)  # type: ignore[arg-type]
         progress("fitting the curve", 0.8)
-        parts = fit_components(taken.watched, bins, columns, settings, **job)  # type: ignore[arg-type]
+        proven = lesson is not None and "direct" in lesson.weights
+        parts = fit_components(taken.watched, bins, columns, settings, direct=proven, **job)  # type: ignore[arg-type]
     components = [*taken.families, *_learned(parts)]
     weights = dict(lesson.weights) if lesson and set(lesson.weights) == set(components) else None
     if weights is None and components:
@@ -245,7 +252,7 @@ def fit_curve_model(
 
 
 def _learned(parts: Components) -> list[str]:
-    return [name for name in ("pooled", "trees") if getattr(parts, name) is not None]
+    return [name for name in ("pooled", "trees", "direct") if getattr(parts, name) is not None]
 
 
 def _step(history: History, as_of: date, taken: Snapshots, members: int, span: int, bins: Bins) -> Step:
