@@ -57,7 +57,9 @@ def learn_weights(
         weight = np.exp(base + moved)
         weight /= weight.sum()
         p = np.clip(expit(np.tensordot(weight, scores, axes=1)), 1e-6, 1 - 1e-6)
-        return float(-np.mean(np.where(lasting, np.log(p), np.log1p(-p))) + PULL * np.sum(np.sqrt(moved**2 + ROUND**2)))
+        return float(
+            -np.mean(np.where(lasting, np.log(p), np.log1p(-p))) + PULL * np.sum(np.sqrt(moved**2 + ROUND**2))
+        )
 
     found = minimize(loss, np.zeros(len(names)), method="L-BFGS-B", bounds=[(-5.0, 5.0)] * len(names))
     weight = np.exp(base + found.x)

@@ -82,7 +82,7 @@ class Btyd:
         c = a + b - 1
         c = np.where(np.abs(c) > 1e-5, c, 1e-5)
         z = days / (self.alpha_days + tenure + days)
-        series = hyp2f1(c - self.r - x, a - 1, c, z)
+        series = _hyp2f1(c - self.r - x, a - 1, c, z)
         visits = c / (a - 1) * (1 - np.exp((a - 1) * np.log1p(-z)) * series)
         return np.maximum(visits, 0.0) * self.alive(x, tx, tenure)
 
@@ -106,6 +106,26 @@ class Btyd:
     def _log_parts(self, x: Floats, tx: Floats, tenure: Floats) -> tuple[Floats, Floats]:
         theta = np.array([self.r, self.alpha_days, self.a, self.b])
         return _log_parts(self.family, theta, x, tx, tenure)
+
+
+# Terms of the Gauss series where the library's function gives none; z < 1, so they fall at least geometrically.
+SERIES_TERMS = 4_000
+
+
+def _hyp2f1(first: Floats, second: float, third: Floats, z: Floats) -> Floats:
+    """2F1(first, second; third; z), by its own series where SciPy answers NaN (as for 2F1(1, 1; 104; .98))."""
+    found = np.asarray(hyp2f1(first, second, third, z), dtype=float)
+    lost = ~np.isfinite(found)
+    if lost.any():
+        a, c, at = (np.broadcast_to(values, found.shape)[lost] for values in (first, third, z))
+        term, total = np.ones(int(lost.sum())), np.ones(int(lost.sum()))
+        for k in range(SERIES_TERMS):
+            term = term * (a + k) * (second + k) / ((c + k) * (k + 1)) * at
+            total += term
+            if np.abs(term).max() < 1e-14 * np.abs(total).max():
+                break
+        found[lost] = total
+    return found
 
 
 def fit_btyd(

@@ -156,3 +156,14 @@ def test_impossible_histories_and_too_few_members_are_refused() -> None:
         fit_btyd([1] * 9, [5] * 9, [7] * 9)
     with pytest.raises(InputError, match="unknown buy-till-you-die family"):
         fit_btyd([1] * 20, [5] * 20, [7] * 20, family="pareto")  # type: ignore[arg-type]
+
+
+def test_the_series_answers_where_the_library_gives_no_number() -> None:
+    # ∫ form of 2F1(1, 1; c; z) = (c−1) ∫₀¹ (1−u)^(c−2) / (1−zu) du, by quadrature.
+    c, z = 104.0, 90 / 92
+    by_quadrature = (c - 1) * quad(lambda u: (1 - u) ** (c - 2) / (1 - z * u), 0, 1)[0]
+    assert btyd._hyp2f1(np.array([1.0]), 1.0, np.array([c]), np.array([z]))[0] == pytest.approx(
+        by_quadrature, rel=1e-9
+    )
+    impossible = Btyd("bg_nbd", 1.0, 1.0, 2.0, 1.0, 0.0, 0)
+    assert np.isfinite(impossible.expected_visits(90.0, [102], [0.0], [1.0])).all()
