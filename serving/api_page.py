@@ -2,6 +2,7 @@
 
 from outreach.ledger.outcomes import BLOCKS, OUTCOMES
 from serving.access import ROUTES
+from serving.answers.shop_rules import ATTRIBUTES
 from serving.routes.operation import NEEDED, RULES
 
 _HEAD = """# The HTTP interface
@@ -49,6 +50,21 @@ same body again answers 200, another body under the same id 409. `DELETE /v1/con
 |---|---|
 """
 
+_ITEM_RULES = f"""
+`recommendations` holds for recommendations from the next call on, in every worker; putting it again replaces it whole:
+
+    {{"only": {{"not": {{"is": ["category_l1", "样品"]}}}},
+     "pins": [{{"item_id": "i7", "place": 0, "starts": "2026-03-01", "ends": "2026-03-08", "author": "…"}}],
+     "weights": [{{"condition": {{"is": ["product_brand", "自有"]}}, "factor": 1.5}}],
+     "caps": [{{"attribute": "category_l1", "most": 3}}]}}
+
+Conditions are `is`, `all`, `any`, `not` over {", ".join(f"`{name}`" for name in ATTRIBUTES)}; periods include both days and
+may be left out; a factor above 1 boosts, below 1 buries. Off the shelf, sold out in the store or just bought is never
+shown, not even when pinned. Places that nothing allowed fills are counted in `short`. A rule that names a price, an
+unknown attribute or an unknown item is refused with 400. Suggestions on contact lists were chosen in the night and do not
+follow these rules.
+"""
+
 
 def api_page() -> str:
     """The page as Markdown."""
@@ -65,7 +81,7 @@ def api_page() -> str:
     lines.append(
         "\n## Rules\n\n`PUT /v1/rules` sets, with history: " + ", ".join(f"`{name}`" for name in sorted(RULES))
     )
-    lines.append(".\n")
+    lines.append(f".\n{_ITEM_RULES}")
     return "".join(lines)
 
 

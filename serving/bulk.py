@@ -104,7 +104,7 @@ def recommend(
         answer = recommendations(
             runtime, caller, member_id, slate=slate, n=n, store_id=store_id, request_id=f"{request_id}-{place}"
         )
-        names = ("member_id", "personalised", "source", "fallback_reason", "items")
+        names = ("member_id", "personalised", "source", "fallback_reason", "items", "short", "why_short")
         results.append({**{name: answer[name] for name in names}, "error": None})
     served = runtime.served
     return {

@@ -10,6 +10,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from outreach.ledger import Ledger
+from serving.answers.shop_rules import ShopRules
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.releases import ReleaseStore, Served
@@ -36,6 +37,7 @@ class Runtime:
         self.releases = ReleaseStore(place.releases)
         self.metrics = Metrics()
         self.journal = Journal(self.ledger)
+        self.shop_rules = ShopRules()
         self._watch: asyncio.Task[None] | None = None
         self.look()
 

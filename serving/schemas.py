@@ -309,6 +309,10 @@ class RecommendationAnswer(Versioned):
     personalised: bool
     store_id: str | None
     items: list[ItemSaid]
+    short: int = Field(default=0, description="places of n that stay empty")
+    why_short: str | None = Field(
+        default=None, description="why places stay empty: rules and stock leave too few items"
+    )
 
 
 class ItemsAnswer(Versioned):

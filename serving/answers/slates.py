@@ -1,16 +1,23 @@
-"""A member and a store in, items to show out: the release's lists, minus what cannot be sold or was just bought."""
+"""A member and a store in, items to show out: the release's lists under the shop's rules, without what was just bought."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from serving.access import Caller
 from serving.answers.members import find_member, versions
 from serving.errors import ApiError, not_found
 from serving.releases import WITHOUT_DAYS, Served
 from serving.runtime import Runtime
+from training.recommend.rules import Compiled, Rung, apply_rules
 from training.release import NEVER_SCORED
 
 SLATES = ("again", "new", "mixed")
 MOST = 50
+# What is said where nothing allowed is left for some of the n places.
+WHY_SHORT = "rules_and_stock_leave_too_few"
+PINNED = {"code": "PINNED", "zh": "本店推荐", "en": "picked by the shop"}
 POPULAR = {"code": "POPULAR", "zh": "本店热销", "en": "popular here"}
 
 
@@ -45,14 +52,19 @@ def recommendations(
         reason = "opted_out"
     elif release.kind[row] == NEVER_SCORED:
         reason = "not_scored"
-    sold_out = runtime.ledger.sold_out(store_id) if store_id else set()
+    rules = runtime.shop_rules.compiled(runtime.ledger, served, runtime.now().date())
+    sold_out = _codes(served, runtime.ledger.sold_out(store_id)) if store_id else set()
+    items: list[dict[str, Any]] = []
+    short = n
     if reason is None and row is not None:
-        items = _own(served, row, slate, n, sold_out, runtime.ledger.bought_items(member_id), caller.sees_scores)
+        hidden = sold_out | _codes(served, runtime.ledger.bought_items(member_id))
+        items, short = _own(served, row, slate, n, rules, hidden, store_id or "", caller.sees_scores)
         if not items:
-            reason = "no_history"
+            known = bool((release.items.slates[slate][row] >= 0).any())
+            reason = "nothing_allowed" if known else "no_history"
     if reason is not None:
         # The same for everybody who is not personalised: the store asked for, not the member's own.
-        items = _popular(served, n, sold_out, store_id or "")
+        items, short = _popular(served, n, rules, sold_out, store_id or "")
     answer = {
         "request_id": request_id,
         "member_id": member_id,
@@ -60,6 +72,8 @@ def recommendations(
         "personalised": reason is None,
         "store_id": store_id,
         "items": items,
+        "short": short,
+        "why_short": WHY_SHORT if short else None,
         **versions(served, "items"),
     }
     if reason is not None:
@@ -81,39 +95,62 @@ def recommendations(
 
 
 def _own(
-    served: Served, row: int, slate: str, n: int, sold_out: set[str], bought: set[str], scores: bool
-) -> list[dict[str, Any]]:
+    served: Served, row: int, slate: str, n: int, rules: Compiled, hidden: set[int], store_id: str, scores: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """The member's own list under the shop's rules, and how many places stay empty; popular items fill what is left.
+
+    The list to buy again is not filled up: what was never bought does not belong there.
+    """
     arrays = served.release.items
-    codes = arrays.slates[slate][row]
+    codes = np.asarray(arrays.slates[slate][row])
+    ladder = [Rung.of("own", codes)]
+    if len(ladder[0].codes) == 0:
+        return [], n
+    if slate != "again":
+        filling = _popular_codes(served, store_id)
+        if slate == "new":
+            known = set(arrays.slates["again"][row].tolist())
+            filling = [code for code in filling if code not in known]
+        ladder.append(Rung.of("popular", filling))
+    shown = apply_rules(ladder, n, rules, hidden=hidden)
     reasons, points = arrays.reasons[slate][row], arrays.scores[slate][row]
+    places = {code: place for place, code in enumerate(codes.tolist()) if code >= 0}
     items: list[dict[str, Any]] = []
-    for place, code in enumerate(codes.tolist()):
-        if code < 0 or len(items) == n:
-            break
-        item_id = arrays.item_ids[code]
-        if item_id in sold_out or item_id in bought or code in served.switched_off:
-            continue
+    for code, rung in zip(shown.codes.tolist(), shown.rungs, strict=True):
         item = item_said(served, code, len(items) + 1)
-        due = int(arrays.due_days[row][place]) if slate == "again" else -1
-        item["due_days"] = None if due == -1 else due
-        because = int(arrays.because[slate][row][place])
-        item["reason"] = _reason(served, int(reasons[place]), because, item["due_days"])
-        if scores:
-            item["score"] = float(points[place])
+        place = places.get(code)
+        if place is None:
+            item["reason"] = PINNED if rung == "pin" else POPULAR
+        else:
+            due = int(arrays.due_days[row][place]) if slate == "again" else -1
+            item["due_days"] = None if due == -1 else due
+            because = int(arrays.because[slate][row][place])
+            item["reason"] = _reason(served, int(reasons[place]), because, item["due_days"])
+            if scores:
+                item["score"] = float(points[place])
         items.append(item)
-    return items
+    return items, shown.short
 
 
-def _popular(served: Served, n: int, sold_out: set[str], store_id: str) -> list[dict[str, Any]]:
+def _popular(
+    served: Served, n: int, rules: Compiled, hidden: set[int], store_id: str
+) -> tuple[list[dict[str, Any]], int]:
+    shown = apply_rules([Rung.of("popular", _popular_codes(served, store_id))], n, rules, hidden=hidden)
+    items = [
+        item_said(served, code, rank) | {"reason": PINNED if rung == "pin" else POPULAR}
+        for rank, (code, rung) in enumerate(zip(shown.codes.tolist(), shown.rungs, strict=True), 1)
+    ]
+    return items, shown.short
+
+
+def _popular_codes(served: Served, store_id: str) -> Sequence[int]:
     popular = served.release.items.popular
-    codes = popular.get(store_id) or popular.get("") or ()
-    items: list[dict[str, Any]] = []
-    for code in codes:
-        if len(items) == n:
-            break
-        if code >= 0 and code not in served.switched_off and served.release.items.item_ids[code] not in sold_out:
-            items.append(item_said(served, code, len(items) + 1) | {"reason": POPULAR})
-    return items
+    return popular.get(store_id) or popular.get("") or ()
+
+
+def _codes(served: Served, item_ids: Iterable[str]) -> set[int]:
+    code_of = served.release.items.code_of
+    return {code_of[item_id] for item_id in item_ids if item_id in code_of}
 
 
 def item_said(served: Served, code: int, rank: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from serving.answers.shop_rules import NAME as RECOMMENDATIONS
+from serving.answers.shop_rules import check_rules
 from serving.errors import ApiError
 from serving.metrics import CONTENT_TYPE
 from serving.routes.lists import local
@@ -39,6 +41,7 @@ RULES: dict[str, type | tuple[type, ...]] = {
     "default_capacity": int,
     "urged": list,
     "notice": str,
+    RECOMMENDATIONS: dict,
 }
 # A holdout and listed members from which a difference can begin to be measured.
 SUMMARY_NEEDS = {"held_out": 200, "listed": 2_000}
@@ -71,13 +74,15 @@ def get_rules(runtime: State) -> Response:
 
 @routes.put("/v1/rules", response_model=RulesAnswer)
 def put_rules(body: RulesPut, runtime: State, call: Asked) -> Response:
-    """Set rules; unknown ones are refused. Lists made from now on follow them."""
+    """Set rules; unknown ones are refused. Items follow `recommendations` from the next call on."""
     unknown = sorted(set(body.rules) - set(RULES))
     if unknown:
         raise ApiError(400, "invalid_request", f"unknown rules {unknown}", {"known": sorted(RULES)})
     for name, value in body.rules.items():
         if not isinstance(value, RULES[name]) or isinstance(value, bool):
             raise ApiError(400, "invalid_request", f"rule {name} has the wrong type", {"found": type(value).__name__})
+    if RECOMMENDATIONS in body.rules:
+        check_rules(body.rules[RECOMMENDATIONS], runtime.served, runtime.now().date())
     runtime.ledger.put_rules(body.rules, actor=call.who.token_id, at=runtime.now())
     audit(runtime, call, "rules.put", detail=",".join(sorted(body.rules)))
     return said({"rules": runtime.ledger.rules()})
