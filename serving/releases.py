@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import HuitouError
+from features.vector_names import NAMES
 from serving.errors import ApiError
 from training.release import BrokenRelease, Release, open_release
 
@@ -137,12 +138,7 @@ class ReleaseStore:
 def load_served(path: Path) -> Served:
     """Open a release folder and what serving needs beside it. Raises BrokenRelease where it does not fit this code."""
     release = open_release(path)
-    columns = release.manifest.get("columns")
-    if columns is not None and release.vectors.ndim == 2 and release.vectors.shape[1] != len(columns):
-        raise BrokenRelease(
-            f"release {path.name}: the vectors have {release.vectors.shape[1]} columns, "
-            f"the manifest names {len(columns)}; write it again with this version of Huitou"
-        )
+    _check_columns(release)
     if not (path / "aliases.json").is_file():
         raise BrokenRelease(f"release {path.name}: aliases.json is missing; write it again")
     n = len(release.items.item_ids)
@@ -150,6 +146,23 @@ def load_served(path: Path) -> Served:
     if highest["similar"] >= n:
         raise BrokenRelease(f"release {path.name}: similar items name code {highest['similar']}, there are {n} items")
     return Served(release, _people(path / "stores.json", "store_id"), _people(path / "guides.json", "guide_id"))
+
+
+def _check_columns(release: Release) -> None:
+    """Raise BrokenRelease unless the vectors have the columns of this code, in its order."""
+    found = [str(name) for name in release.manifest.get("columns") or ()]
+    if found != list(NAMES):
+        gone, new = sorted(set(NAMES) - set(found)), sorted(set(found) - set(NAMES))
+        what = f"it lacks {gone[:5]} and has {new[:5]} beside" if gone or new else "the same names in another order"
+        raise BrokenRelease(
+            f"release {release.release_id}: manifest.columns names {len(found)} columns, this version of Huitou has "
+            f"{len(NAMES)} ({what}); write the release again with `huitou release`"
+        )
+    if release.vectors.ndim != 2 or release.vectors.shape[1] != len(found):
+        raise BrokenRelease(
+            f"release {release.release_id}: members/vectors.npy has the shape {release.vectors.shape}, the manifest names "
+            f"{len(found)} columns; write the release again with `huitou release`"
+        )
 
 
 def _people(path: Path, key: str) -> dict[str, dict[str, Any]]:

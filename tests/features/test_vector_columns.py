@@ -8,6 +8,7 @@ import pytest
 from features.errors import InputError
 from features.festivals import festivals, festive_days, next_festival
 from features.purchases import day_of
+from features.vector_names import NAMES
 from features.vector_page import vector_page
 from features.vectors import COLUMNS, ZERO_WHEN_COLD
 
@@ -69,3 +70,7 @@ def test_every_year_of_the_file_has_every_festival_once() -> None:
     names = {f.name for f in festivals()}
     for year in range(2019, 2032):
         assert sorted(f.name for f in festivals() if f.day.year == year) == sorted(names)
+
+
+def test_the_light_list_of_names_is_that_of_the_columns() -> None:
+    assert list(NAMES) == [column.name for column in COLUMNS]

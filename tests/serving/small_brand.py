@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from features.vector_names import NAMES as COLUMN_NAMES
 from training.release import NEVER_SCORED, SCORED, sign
 
 AS_OF = dt.date(2026, 3, 2)
@@ -85,7 +86,7 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
     np.save(folder / "members/grid.npy", grid)
     curves = np.exp(-np.outer(rate, grid)).astype(np.float32)
     np.save(folder / "members/curve.npy", curves)
-    np.save(folder / "members/vectors.npy", np.zeros((n, 3), np.float32))
+    np.save(folder / "members/vectors.npy", np.zeros((n, len(COLUMN_NAMES)), np.float32))
     predictions = {
         "churn_probability": nulled(curves[:, 2]),
         "return_probability": nulled(1 - curves[:, -1]),
@@ -165,7 +166,7 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
             "horizon_days": 60,
             "max_days": 180,
             "members": n,
-            "columns": ["a", "b", "c"],
+            "columns": list(COLUMN_NAMES),
             "predictions": sorted(predictions),
             "labels": labels,
             "item_reasons": [
