@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from training.curves import expit, logit
 from training.views import FloatArray
 
-# The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than about a
+# The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than half a
 # thousandth does not come back a season later, one that gains more does, however far it goes.
-PULL = 0.001
+PULL = 0.0005
 # Below this the pull is round instead of pointed, so that the search for the weights is smooth.
 ROUND = 0.1
 

@@ -18,8 +18,8 @@ from training.views import FloatArray, View, Watched
 # Fewer members, or fewer of either answer, teach a classifier nothing that lasts.
 FEWEST_ROWS, FEWEST_OF_EACH = 1_500, 300
 # Members of all snapshots together; more rows of the same days add little and cost time.
-MOST_ROWS = 45_000
-HELD_OUT, ROUNDS, PATIENCE = 0.2, 400, 20
+MOST_ROWS = 150_000
+HELD_OUT, ROUNDS, PATIENCE = 0.2, 600, 20
 PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.06,

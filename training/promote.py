@@ -48,23 +48,33 @@ class Verdict:
     reason: str
 
 
+def baseline_scores(task: str, report: Mapping[str, Any]) -> dict[str, float]:
+    """The gate's metric of every baseline that could be judged."""
+    metric, block = GATES[task].metric, _block(task, report)
+    return {
+        name: figures[metric]["value"]
+        for name, figures in (block["baselines"] if block else {}).items()
+        if figures and (figures.get(metric) or {}).get("value") is not None
+    }
+
+
+def _block(task: str, report: Mapping[str, Any]) -> Any:
+    block: Any = report["tasks"]
+    for key in GATES[task].path:
+        block = (block or {}).get(key)
+    return block
+
+
 def verdict(task: str, report: Mapping[str, Any]) -> Verdict:
     """Judge a challenger by its backtest report (the JSON of `huitou backtest`).
 
     The best baseline is the one with the best value of the gate's metric. The challenger passes where the paired
     difference (model minus baseline) is not to its disadvantage.
     """
-    gate = GATES[task]
-    block: Any = report["tasks"]
-    for key in gate.path:
-        block = (block or {}).get(key)
+    gate, block = GATES[task], _block(task, report)
     if not block:
         return Verdict(task, False, "", None, None, None, "no matured cut-off to judge on: not enough history")
-    scores = {
-        name: figures[gate.metric]["value"]
-        for name, figures in block["baselines"].items()
-        if figures and (figures.get(gate.metric) or {}).get("value") is not None
-    }
+    scores = baseline_scores(task, report)
     own = block["model"][gate.metric]["value"] if block.get("model") else None
     if own is None or not scores:
         return Verdict(task, False, min(scores, default=""), own, None, None, "nothing to compare with")
@@ -116,10 +126,11 @@ def promote(tracker: Tracker, task: str, *, work: Path) -> Promotion:
         kept = found if beaten is None else Verdict(**{**found.__dict__, "passed": False, "reason": beaten})
         return Promotion(task, "champion kept", kept, champion)
     fallback = tracker.fetch_folder(challenger.run_id, FALLBACK_FOLDER, work / f"{task}-fallback")
+    told = tracker.read_json(challenger.run_id, "fallback.json") or {}
     tags = {
         "source": "fallback",
         "reason": found.reason,
-        "baseline": found.best_baseline,
+        "baseline": told.get("baseline") or found.best_baseline,
         "as_of": challenger.tags["as_of"],
     }
     installed = tracker.register(

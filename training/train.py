@@ -21,7 +21,7 @@ from training.item_model import fit_item_model
 from training.labels import label_outcomes
 from training.metrics import LOG_LOSS_CLIP
 from training.model_card import model_card
-from training.promote import FALLBACK_FOLDER, GATES, REPORT, Verdict, verdict
+from training.promote import FALLBACK_FOLDER, GATES, REPORT, Verdict, baseline_scores, verdict
 from training.settings import TrainingSettings
 from training.tracking import CHALLENGER, CHAMPION, Registered, Run, Tracker
 from training.value import fit_value_model
@@ -98,9 +98,10 @@ def train(
             with tracker.run(task, parent=parent, tags={"task": task}) as child:
                 _log(child, task, model.card, report, verdicts[task])
                 if not verdicts[task].passed:
-                    name = _fallback_name(verdicts[task])
+                    name = fallback_name(task, report)
                     plain = _fit(task, history, as_of, horizon, settings.seed, curve, name, tell)
                     plain.save(work / f"{task}-{FALLBACK_FOLDER}")
+                    child.json("fallback.json", {"baseline": name})
                     tracker.client.log_artifacts(
                         child.run_id, str(work / f"{task}-{FALLBACK_FOLDER}"), FALLBACK_FOLDER
                     )
@@ -161,9 +162,14 @@ def _fit(
     return fit_item_model(history, as_of, horizon_days=horizon, seed=seed, only=only, progress=progress)
 
 
-def _fallback_name(found: Verdict) -> str:
-    names = INSTALLABLE[found.task]
-    return found.best_baseline if found.best_baseline in names else names[0]
+def fallback_name(task: str, report: Mapping[str, Any] | None) -> str:
+    """The installable baseline that did best in the report; the safest one where nothing was measured."""
+    names = INSTALLABLE[task]
+    scores = baseline_scores(task, report) if report else {}
+    known = [name for name in names if name in scores]
+    if not known:
+        return names[0]
+    return (max if GATES[task].higher_is_better else min)(known, key=scores.__getitem__)
 
 
 def _log(run: Run, task: str, card: Mapping[str, Any], report: Mapping[str, Any] | None, found: Verdict) -> None:

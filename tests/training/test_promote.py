@@ -10,6 +10,7 @@ from features.errors import InputError
 from training.promote import FALLBACK_FOLDER, REPORT, promote, verdict
 from training.settings import TrackingSettings
 from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, Tracker
+from training.train import fallback_name
 
 
 def report(model: float, baseline: float) -> dict[str, Any]:
@@ -115,3 +116,12 @@ def test_a_report_without_a_matured_cut_off_never_passes() -> None:
     judged = copy.deepcopy(report(0.1, 0.9))
     judged["tasks"]["churn"] = None
     assert not verdict("curve", judged).passed
+
+
+def test_the_fallback_is_the_best_baseline_that_can_be_installed() -> None:
+    judged = report(0.55, 0.52)
+    block = judged["tasks"]["churn"]
+    block["baselines"]["lightgbm_one_cutoff"] = {"log_loss": {"value": 0.40, "low": 0.39, "high": 0.41}}
+    assert fallback_name("curve", judged) == "bg_nbd"
+    assert fallback_name("curve", None) == "recency"
+    assert fallback_name("value", judged) == "last_year"
