@@ -10,7 +10,7 @@ from serving.answers.members import window
 from serving.answers.slates import recommendations
 from serving.releases import Served
 from serving.runtime import Runtime
-from training.release import COLD, SCORED
+from training.release import COLD, SCORED, Release
 
 MOST = 1_000
 Row = dict[str, Any]
@@ -25,7 +25,7 @@ def rows_of(
     """
     served = runtime.served
     release = served.release
-    found = [release.index(member_id) for member_id in member_ids]
+    found = places_of(release, member_ids)
     kinds = release.kind
     asked = [place for place, row in enumerate(found) if row is not None and kinds[row] == SCORED]
     answers = predict(served, np.array([found[place] for place in asked], dtype=np.int64)) if asked else []
@@ -41,6 +41,18 @@ def rows_of(
         "answered": len(asked),
         "results": results,
     }
+
+
+def places_of(release: Release, member_ids: Sequence[str]) -> list[int | None]:
+    """What `release.index` says of each id, looked up in one go."""
+    keys = [release.aliases.get(member_id, member_id).encode() for member_id in member_ids]
+    if not len(release.ids):
+        return [None] * len(keys)
+    # In the width of the ids, so that they are not copied; the comparison below is with the whole key.
+    cut = np.array([key[: release.ids.dtype.itemsize] for key in keys], dtype=release.ids.dtype)
+    at = np.minimum(release.ids.searchsorted(cut), len(release.ids) - 1)
+    there = release.ids[at].tolist()
+    return [row if have == key else None for row, have, key in zip(at.tolist(), there, keys, strict=True)]
 
 
 def churn(runtime: Runtime, member_ids: Sequence[str], horizon_days: int | None) -> Row:
@@ -79,11 +91,11 @@ def value(runtime: Runtime, member_ids: Sequence[str]) -> Row:
         release = served.release
         columns = [release.predictions[name][rows].astype(float) for name in names if name in release.predictions]
         held = [name for name in names if name in release.predictions]
-        table = [[None if np.isnan(v) else v for v in line] for line in np.column_stack(columns).tolist()]
-        return [
-            {**dict(zip(held, line, strict=True)), "tier": release.label("tier", row)}
-            for row, line in zip(rows.tolist(), table, strict=True)
-        ]
+        lists = [[None if v != v else v for v in column.tolist()] for column in columns]  # NaN is not itself
+        labels = release.manifest["labels"]["tier"]
+        codes = release.codes["tier"][rows].tolist()
+        tiers = [None if code >= len(labels) else str(labels[code]) for code in codes]
+        return [dict(zip((*held, "tier"), line, strict=True)) for line in zip(*lists, tiers, strict=True)]
 
     return rows_of(runtime, member_ids, "value", predict)
 

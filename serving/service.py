@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 # Before bentoml is imported: no telemetry, and one BLAS thread a worker.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -19,7 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import bentoml
+import orjson
 from pydantic import Field
+from starlette.responses import Response
 
 from outreach.ledger import Ledger
 from serving.runtime import LazyRuntime, Runtime, brand_clock
@@ -76,6 +78,14 @@ class LazyRest:
 
 
 rest = LazyRest()
+
+
+def _encoded(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as a finished response, which BentoML passes on as it is: orjson takes a tenth of json's time.
+
+    The calls keep their declared type, which the typed client and the schema are made from.
+    """
+    return cast(dict[str, Any], Response(orjson.dumps(answer), media_type="application/json"))
 
 
 class LazyGate:
@@ -140,21 +150,21 @@ class Huitou:
         """Probability of no purchase within the horizon, per member."""
         from serving import bulk
 
-        return bulk.churn(runtime(), member_ids, horizon_days)
+        return _encoded(bulk.churn(runtime(), member_ids, horizon_days))
 
     @bentoml.api(route="/next_purchase")
     async def next_purchase(self, member_ids: MemberIds) -> dict[str, Any]:
         """Probability of a return and the window of the next purchase, per member."""
         from serving import bulk
 
-        return bulk.next_purchase(runtime(), member_ids)
+        return _encoded(bulk.next_purchase(runtime(), member_ids))
 
     @bentoml.api(route="/value")
     async def value(self, member_ids: MemberIds) -> dict[str, Any]:
         """Expected net spend of the next year with its interval, per member."""
         from serving import bulk
 
-        return bulk.value(runtime(), member_ids)
+        return _encoded(bulk.value(runtime(), member_ids))
 
     @bentoml.api(route="/recommend")
     async def recommend(
@@ -170,8 +180,10 @@ class Huitou:
         from serving.access import call_of
 
         call = call_of(ctx.request)
-        return bulk.recommend(
-            runtime(), call.who, member_ids, slate=slate, n=n, store_id=store_id, request_id=call.request_id
+        return _encoded(
+            bulk.recommend(
+                runtime(), call.who, member_ids, slate=slate, n=n, store_id=store_id, request_id=call.request_id
+            )
         )
 
 
