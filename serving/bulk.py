@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from serving.access import Caller
-from serving.answers.members import window
+from serving.answers.members import label
 from serving.answers.slates import recommendations
 from serving.releases import Served
 from serving.runtime import Runtime
@@ -72,15 +72,23 @@ def next_purchase(runtime: Runtime, member_ids: Sequence[str]) -> Row:
 
     def predict(served: Served, rows: np.ndarray) -> list[Row]:
         returns = served.release.predictions["return_probability"][rows].astype(float).tolist()
-        answers = []
-        for row, probability in zip(rows.tolist(), returns, strict=True):
-            dates = window(served, row)
-            dates.pop("sentence")
-            days = {name: day.isoformat() if day else None for name, day in dates.items() if name != "null_reason"}
-            answers.append({"return_probability": probability, **days, "null_reason": dates["null_reason"]})
-        return answers
+        windows = [days_said(served, f"next_{name}_days", rows) for name in ("low", "median", "high")]
+        reasons = [label(served, "next_null_reason", row) or None for row in rows.tolist()]
+        names = ("return_probability", "low", "median", "high", "null_reason")
+        return [dict(zip(names, line, strict=True)) for line in zip(returns, *windows, reasons, strict=True)]
 
     return rows_of(runtime, member_ids, "next_purchase|timing|curve", predict)
+
+
+def days_said(served: Served, name: str, rows: np.ndarray) -> list[str | None]:
+    """A column of days as dates, as the card's window says them: T days from as_of is the day as_of + T − 1."""
+    if name not in served.release.predictions:
+        return [None] * len(rows)
+    days = served.release.predictions[name][rows].astype(float)
+    there = np.isfinite(days)
+    whole = np.maximum(np.rint(np.where(there, days, 0.0)) - 1, 0).astype(np.int64)
+    dates = np.datetime_as_string(np.datetime64(served.as_of, "D") + whole).tolist()
+    return [day if known else None for day, known in zip(dates, there.tolist(), strict=True)]
 
 
 def value(runtime: Runtime, member_ids: Sequence[str]) -> Row:

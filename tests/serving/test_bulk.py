@@ -7,6 +7,7 @@ from house import House
 from small_brand import MEMBERS
 
 from serving import bulk
+from serving.answers.members import window
 
 ODD = ["m01\0", "\0", "", "m0", "m011", "x" * 500, "zz", "会员", "old-card", "a"]
 
@@ -36,3 +37,15 @@ def test_a_value_row_carries_the_tier_and_numbers_of_the_member(house: House) ->
     said = bulk.value(house.runtime, ["m03"])["results"][0]
     assert said["tier"] == release.label("tier", row) == "B"
     assert said["expected_spend_yuan"] == release.prediction("expected_spend_yuan", row)
+
+
+def test_the_dates_of_a_batch_are_those_of_the_cards(house: House) -> None:
+    served = house.runtime.served
+    members = [member_id for member_id in MEMBERS if member_id != "minor"]
+    for member_id, said in zip(members, bulk.next_purchase(house.runtime, members)["results"], strict=True):
+        row = served.release.index(member_id)
+        assert row is not None
+        card = window(served, row)
+        for name in ("low", "median", "high"):
+            assert said[name] == card[name].isoformat()
+        assert said["null_reason"] == card["null_reason"]
