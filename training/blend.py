@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from training.curves import expit, logit
 from training.views import FloatArray
 
-# The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than half a
+# The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than about a
 # thousandth does not come back a season later, one that gains more does, however far it goes.
-PULL = 0.0005
+PULL = 0.001
 # Below this the pull is round instead of pointed, so that the search for the weights is smooth.
 ROUND = 0.1
 
@@ -46,21 +46,27 @@ def learn_weights(
     edges: npt.NDArray[np.integer],
     at: Sequence[int],
 ) -> dict[str, float]:
-    """Weights by log loss at the edges with indices `at`, for members whose outcome is known on all of them."""
+    """Weights by log loss at the edges with indices `at`, for members whose outcome is known on all of them.
+
+    The level of each edge is left free while the weights are sought: base rates drift, and a component whose level
+    happened to fit the past day must not be preferred for that to one that tells members apart.
+    """
     names = list(curves)
     start = start_weights(names)
     scores = np.stack([logit(curves[name][:, list(at)]) for name in names], axis=0)
     lasting = days_to_next[:, None] > np.asarray(edges)[list(at)]
     base = np.log([start[name] for name in names])
 
-    def loss(moved: FloatArray) -> float:
+    def loss(sought: FloatArray) -> float:
+        moved, level = sought[: len(names)], sought[len(names) :]
         weight = np.exp(base + moved)
         weight /= weight.sum()
-        p = np.clip(expit(np.tensordot(weight, scores, axes=1)), 1e-6, 1 - 1e-6)
+        p = np.clip(expit(np.tensordot(weight, scores, axes=1) + level), 1e-6, 1 - 1e-6)
         return float(
             -np.mean(np.where(lasting, np.log(p), np.log1p(-p))) + PULL * np.sum(np.sqrt(moved**2 + ROUND**2))
         )
 
-    found = minimize(loss, np.zeros(len(names)), method="L-BFGS-B", bounds=[(-5.0, 5.0)] * len(names))
-    weight = np.exp(base + found.x)
+    start_at = np.zeros(len(names) + scores.shape[2])
+    found = minimize(loss, start_at, method="L-BFGS-B", bounds=[(-5.0, 5.0)] * len(start_at))
+    weight = np.exp(base + found.x[: len(names)])
     return {name: float(w) for name, w in zip(names, weight / weight.sum(), strict=True)}
