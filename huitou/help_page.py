@@ -7,25 +7,36 @@ import click
 
 from huitou.cli import main
 
+WIDTH = 100
+
 
 def help_page() -> str:
     """Markdown with the help text of every verb, in alphabetical order."""
     parts = ["# Command line\n\nPrinted from the code; `huitou VERB --help` says the same.\n"]
-    context = click.Context(main, info_name="huitou", terminal_width=100, max_content_width=100)
-    for name in main.list_commands(context):
-        verb = main.get_command(context, name)
+    top = click.Context(
+        main, info_name="huitou", terminal_width=WIDTH, max_content_width=WIDTH, help_option_names=["-h", "--help"]
+    )
+    for name in main.list_commands(top):
+        verb = main.get_command(top, name)
         assert verb is not None
-        own = click.Context(verb, info_name=f"huitou {name}", terminal_width=100, max_content_width=100)
+        own = _context(verb, name, top)
         parts.append(f"## huitou {name}\n\n```\n{verb.get_help(own)}\n```\n")
         if isinstance(verb, click.Group):
             for sub in verb.list_commands(own):
                 inner = verb.get_command(own, sub)
                 assert inner is not None
-                deep = click.Context(
-                    inner, info_name=f"huitou {name} {sub}", terminal_width=100, max_content_width=100
-                )
-                parts.append(f"### huitou {name} {sub}\n\n```\n{inner.get_help(deep)}\n```\n")
+                parts.append(f"### huitou {name} {sub}\n\n```\n{inner.get_help(_context(inner, sub, own))}\n```\n")
     return "\n".join(parts)
+
+
+def _context(verb: click.Command, name: str, parent: click.Context) -> click.Context:
+    """A verb's context as the command line makes it.
+
+    Click keeps a command's help option after its first use, also when that use was without the parent, whose -h would
+    then be missing: it is made anew here.
+    """
+    verb._help_option = None
+    return click.Context(verb, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH)
 
 
 if __name__ == "__main__":
