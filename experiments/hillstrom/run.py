@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -48,8 +49,8 @@ def trees(x: np.ndarray, y: np.ndarray) -> lgb.LGBMClassifier:
     return lgb.LGBMClassifier(**TREES).fit(x, y)
 
 
-def p(model: object, x: np.ndarray) -> np.ndarray:
-    return np.asarray(model.predict_proba(x)[:, 1])  # type: ignore[attr-defined]
+def p(model: Any, x: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict_proba(x)[:, 1])
 
 
 def two_models(fit: Callable[..., object]) -> Learner:

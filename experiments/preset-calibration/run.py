@@ -2,19 +2,17 @@
 
 import dataclasses
 import json
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from simulator.brand import simulate_with_truth
+from simulator.preset import Preset, load_preset
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
-
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from simulator.brand import simulate_with_truth  # noqa: E402
-from simulator.preset import Preset, load_preset  # noqa: E402
 
 
 def friend_loss(tables: dict[str, pd.DataFrame], end: pd.Timestamp, days: int = 180) -> float:

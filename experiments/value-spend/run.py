@@ -1,4 +1,4 @@
-"""How well is expected net spend ordered and summed? `HUITOU_DATA=… python experiments/value-spend/run.py [develop|judge]`."""
+"""How well is expected net spend ordered and summed? `HUITOU_DATA=… PYTHONPATH=. python experiments/value-spend/run.py [develop|judge]`."""
 
 import json
 import os
@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))
+from experiments.contract_folders.run import SETS
+from features.history import History, build_history
+from features.tables import tables_from_frames
+from features.vectors import build_vectors
+from training.backtest import backtest
+from training.curve_model import fit_curve_model
+from training.labels import label_outcomes
+from training.value import fit_value_model
 
-from experiments.contract_folders.run import SETS  # noqa: E402
-from features.history import History, build_history  # noqa: E402
-from features.tables import tables_from_frames  # noqa: E402
-from features.vectors import build_vectors  # noqa: E402
-from training.backtest import backtest  # noqa: E402
-from training.curve_model import fit_curve_model  # noqa: E402
-from training.labels import label_outcomes  # noqa: E402
-from training.value import fit_value_model  # noqa: E402
+HERE = Path(__file__).parent
 
 
 def deciles(history: History, day: date, horizon_days: int, seed: int, draws: int) -> dict[str, Any]:
