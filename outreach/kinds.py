@@ -40,7 +40,8 @@ def possible_reasons(desk: Desk, settings: ContactSettings) -> Possible:
             "COUPON": desk.days_to_coupon_end <= settings.coupon_days,
             "LAPSED_VIP": desk.buyer & desk.top_tier & (late > LAPSED_FROM),
             "RISK": desk.buyer & (late > DUE_TO) & (s.visits > 1),
-            "SECOND": desk.buyer & (s.visits == 1),
+            "ASLEEP": desk.buyer & (late > LAPSED_FROM) & (s.visits == 1),
+            "SECOND": desk.buyer & (late <= LAPSED_FROM) & (s.visits == 1),
             "DUE": desk.buyer & (late >= DUE_FROM) & (late <= DUE_TO) & (s.visits > 1),
             "KEEP": desk.buyer,
         }
@@ -68,7 +69,7 @@ def drawn_reasons(
     `explored` marks those outside the top of the list, `learned` those whom the log rather than the prior put there.
     The first true reason holds, unless its kind was the last one; then the next true one.
     """
-    order = ("NEW", "COUPON", "LAPSED_VIP", "RISK", "SECOND", "DUE", "KEEP")
+    order = ("NEW", "COUPON", "LAPSED_VIP", "RISK", "ASLEEP", "SECOND", "DUE", "KEEP")
     codes: list[str] = []
     for row, by_chance, by_log in zip(rows, explored, learned, strict=True):
         true = [name for name in order if possible.holds[name][row]]

@@ -89,6 +89,14 @@ _ALL = (
         "Hello, it has been a while. Were you happy with what you bought? Tell me if not.",
     ),
     Reason(
+        "ASLEEP",
+        "sleeping_wakeup",
+        "{days}天前买过一次，之后没再来。以问候为主，不急着推销{new}。",
+        "One purchase, {days} days ago, and silent since: greet, do not push{new}.",
+        "您好，好久没见到您了，最近都好吗？有需要随时找我。",
+        "Hello, we have not seen you for a while. How are you? Ask me anything you need.",
+    ),
+    Reason(
         "SECOND",
         "second_purchase",
         "{days}天前第一次购买，还没有第二次。问问使用感受{suggest}。",

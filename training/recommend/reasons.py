@@ -5,7 +5,7 @@
 
 REASONS: tuple[dict[str, str], ...] = (
     {"code": "none", "zh": "", "en": ""},
-    {"code": "bought_before", "zh": "常买的商品", "en": "Bought before"},
+    {"code": "bought_before", "zh": "买过的商品", "en": "Bought before"},
     {"code": "due", "zh": "到期复购，约{days}天后用完", "en": "Due again in about {days} days"},
     {"code": "because_bought", "zh": "因为买过{item}", "en": "Because of {item}"},
     {"code": "together", "zh": "常与{item}一起买", "en": "Often bought together with {item}"},

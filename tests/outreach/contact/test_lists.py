@@ -240,3 +240,12 @@ def test_the_north_star_changes_the_order(shop: ListInputs, day: dt.date, object
     )
     if objective == "first_orders":
         assert (cold_score(desk.standing, other).gain[desk.standing.visits > 0] == 0).all()
+
+
+def test_a_single_purchase_long_ago_is_greeted_and_not_asked_how_it_was(shop: ListInputs, day: dt.date) -> None:
+    predictions = shop.predictions.assign(visits=1.0, gap_shrunk_days=60.0, tier="B")
+    asleep, recent = predictions.assign(recency_days=300.0), predictions.assign(recency_days=50.0)
+    for told, kind, other in ((asleep, "ASLEEP", "SECOND"), (recent, "SECOND", "ASLEEP")):
+        plan = plan_lists(dataclasses.replace(shop, predictions=told), day, SETTINGS, seed=1)
+        codes = {task.reason_code for one in plan.lists for task in one.tasks}
+        assert kind in codes and other not in codes
