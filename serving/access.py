@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from outreach.ledger.live import Live
 from outreach.ledger.tokens import ROLES
 
 PUBLIC: frozenset[str] | None = None
@@ -138,12 +139,16 @@ class Caller:
 
 @dataclass(slots=True)
 class Call:
-    """What the gate knows of a request, for whoever answers it."""
+    """What the gate knows of a request, for whoever answers it.
+
+    `live` is the ledger as it was when the request came in; whoever waits (for a body, for a thread) looks again.
+    """
 
     request_id: str
     route: Route
     values: Mapping[str, str]
     caller: Caller | None
+    live: Live
 
     @property
     def who(self) -> Caller:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from outreach.ledger.live import Live
 from serving.access import BULK, Call, Caller, Doors, Route
 from serving.errors import ApiError, error_body
 from serving.runtime import Runtime
@@ -100,7 +101,9 @@ class Gate:
                 scope = {**scope, "method": "GET"}
             headers = dict(scope["headers"])
             limited = Limited(receive, headers, runtime.settings.body_limit_bytes)
-            call = scope["huitou"] = Call(request_id, route, values, self._caller(runtime, scope, headers, route))
+            live = runtime.live.look()
+            caller = self._caller(runtime, live, scope, headers, route)
+            call = scope["huitou"] = Call(request_id, route, values, caller, live)
             hot = self.hot.get(template)
             if hot is not None:
                 code, extra, body = hot(runtime, scope, call)
@@ -134,12 +137,14 @@ class Gate:
             )
         return ApiError(404, "not_found", "no such path; /docs lists them")
 
-    def _caller(self, runtime: Runtime, scope: Scope, headers: Mapping[bytes, bytes], route: Route) -> Caller | None:
+    def _caller(
+        self, runtime: Runtime, live: Live, scope: Scope, headers: Mapping[bytes, bytes], route: Route
+    ) -> Caller | None:
         """Who calls, after every reason to refuse: 401, 403, 429, 503."""
         token, from_cookie = _token(headers)
         caller = None
         if token:
-            holder = runtime.ledger.holder(token, runtime.now())
+            holder = live.holder(token, runtime.now())
             if holder is not None:
                 caller = Caller(holder.token_id, holder.role, holder.subject, holder.store_id)
         client = scope.get("client") or ("unknown", 0)

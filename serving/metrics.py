@@ -38,6 +38,15 @@ class Metrics:
         self.swaps = Gauge("huitou_release_swaps", "Releases loaded since the start", multiprocess_mode="max", **own)
         self.refused = Gauge("huitou_releases_refused", "Releases refused", multiprocess_mode="max", **own)
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        self._answers: dict[tuple[str, str], Any] = {}
+
+    def answered(self, task: str, source: str, count: int = 1) -> None:
+        """Count answers of a task by where they came from."""
+        key = (task, source)
+        child = self._answers.get(key)
+        if child is None:
+            child = self._answers[key] = self.answers.labels(task, source)
+        child.inc(count)
 
     def observe(self, method: str, template: str, status: int, seconds: float) -> None:
         """Count one answer; the children are kept because looking them up costs more than counting."""

@@ -14,12 +14,15 @@ import numpy as np
 from features.errors import HuitouError
 from features.vector_names import NAMES
 from serving.errors import ApiError
+from training.recommend.rules import Rung
 from training.release import BrokenRelease, Release, open_release
 
 log = logging.getLogger("huitou.releases")
 
 # Where a sentence's days are not known it is said without them.
 WITHOUT_DAYS = {"到期复购，约{days}天后用完": "到期复购", "Due again in about {days} days": "Due again"}
+# Sentences about items kept ready; a sentence is some 500 bytes.
+REASONS_KEPT = 5_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,43 @@ class Served:
         return [dict(reason) for reason in self.release.manifest.get("item_reasons", [])]
 
     @cached_property
+    def items_said(self) -> list[dict[str, Any]]:
+        """What every item list shows of an item, by its code."""
+        return [
+            {"item_id": row["item_id"], "title": row.get("title"), "category": row.get("category_l1")}
+            for row in self.release.items.catalogue
+        ]
+
+    def item_reason(self, code: int, because: int, due_days: int | None) -> dict[str, str] | None:
+        """A reason's sentence with the own item and the days that it speaks of; None where there is none."""
+        key = (code, because, due_days)
+        if key not in self._reasons:
+            if len(self._reasons) >= REASONS_KEPT:
+                self._reasons.clear()
+            self._reasons[key] = self._item_reason(*key)
+        return self._reasons[key]
+
+    @cached_property
+    def _reasons(self) -> dict[tuple[int, int, int | None], dict[str, str] | None]:
+        return {}
+
+    def _item_reason(self, code: int, because: int, due_days: int | None) -> dict[str, str] | None:
+        if code >= len(self.item_reasons):
+            return None
+        said = self.item_reasons[code]
+        if not said["zh"]:
+            return None
+        values: dict[str, Any] = {}
+        if "{item}" in said["zh"]:
+            if because < 0:
+                return None
+            values["item"] = self.release.items.catalogue[because].get("title") or ""
+        words = {language: WITHOUT_DAYS.get(said[language], said[language]) for language in ("zh", "en")}
+        if due_days is not None and due_days > 0 and "{days}" in said["zh"]:
+            words, values["days"] = {language: said[language] for language in ("zh", "en")}, due_days
+        return {"code": said["code"], **{language: text.format(**values) for language, text in words.items()}}
+
+    @cached_property
     def _english(self) -> list[tuple[re.Pattern[str], str]]:
         pairs = [(said["zh"], said["en"]) for said in self.item_reasons if said["zh"]]
         pairs += [(WITHOUT_DAYS[zh], WITHOUT_DAYS[en]) for zh, en in pairs if zh in WITHOUT_DAYS]
@@ -80,6 +120,19 @@ class Served:
     def canonical(self, member_id: str) -> str:
         """The member behind an id: cards that were merged answer under the one that stayed."""
         return self.release.aliases.get(member_id, member_id)
+
+    def popular_rung(self, store_id: str) -> Rung:
+        """What sells in a store (in the brand, where the store is not known), ready for `apply_rules`."""
+        popular = self.release.items.popular
+        store_id = store_id if popular.get(store_id) else ""
+        found = self._popular.get(store_id)
+        if found is None:
+            found = self._popular[store_id] = Rung.of("popular", popular.get(store_id) or ())
+        return found
+
+    @cached_property
+    def _popular(self) -> dict[str, Rung]:
+        return {}
 
     @cached_property
     def switched_off(self) -> frozenset[int]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from outreach.ledger import Ledger
+from outreach.ledger.live import LiveLedger
 from serving.answers.shop_rules import ShopRules
 from serving.journal import Journal
 from serving.metrics import Metrics
@@ -34,6 +35,7 @@ class Runtime:
         self.place = place
         self.clock = clock
         self.ledger = Ledger(place.ledger_url, brand_id=place.brand_id, migrate=migrate)
+        self.live = LiveLedger(self.ledger)
         self.releases = ReleaseStore(place.releases)
         self.metrics = Metrics()
         self.journal = Journal(self.ledger)

@@ -103,8 +103,18 @@ class LedgerCore:
         )
 
     def revisions(self) -> dict[str, int]:
-        """How often each kind of live state was written."""
-        return dict(self.rows(_REVISIONS, {"brand": self.brand_id}))
+        """How often each kind of live state was written. Not to be changed in place.
+
+        On SQLite the table is read only when another connection has committed since this thread looked last.
+        """
+        key = {"brand": self.brand_id}
+        if self.engine.dialect.name != "sqlite":
+            return dict(self.rows(_REVISIONS, key))
+        version = self._driver_connection().execute("PRAGMA data_version").fetchone()[0]
+        seen: tuple[Any, dict[str, int]] | None = getattr(self._local, "revisions", None)
+        if seen is None or seen[0] != version:
+            seen = self._local.revisions = (version, dict(self.rows(_REVISIONS, key)))
+        return seen[1]
 
     def close(self) -> None:
         """Give back this thread's connection and the pool's."""
@@ -134,6 +144,7 @@ class LedgerCore:
             if self.engine.dialect.name == "postgresql":
                 held.autocommit = True
             self._local.connection = held
+            self._local.revisions = None  # a version means something on its own connection only
         return held
 
     def _migrate(self) -> None:

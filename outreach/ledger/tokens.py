@@ -28,6 +28,20 @@ class TokenHolder:
     store_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class TokenKept:
+    """A token's row: its holder (None: no such token) and when it ends."""
+
+    holder: TokenHolder | None
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+    def holder_at(self, at: dt.datetime) -> TokenHolder | None:
+        """The holder, unless the token was revoked or has expired."""
+        ended = self.revoked_at is not None or (self.expires_at is not None and self.expires_at <= at)
+        return None if ended else self.holder
+
+
 class TokenBook(LedgerCore):
     """Tokens, hashed."""
 
@@ -72,17 +86,17 @@ class TokenBook(LedgerCore):
 
     def holder(self, clear: str, at: dt.datetime) -> TokenHolder | None:
         """Who holds a token, or None where it is unknown, expired or revoked; read afresh on every call."""
-        found = self.rows(_HOLDER, {"brand": self.brand_id, "hash": token_hash(clear)})
+        kept = self.token_kept(token_hash(clear))
+        return kept.holder_at(at) if kept else None
+
+    def token_kept(self, digest: str) -> TokenKept | None:
+        """The row of a token by its hash, or None where there is none."""
+        found = self.rows(_HOLDER, {"brand": self.brand_id, "hash": digest})
         if not found:
             return None
-        token_id, role, subject, store_id, expires_at, revoked_at = found[0]
-        if revoked_at is not None:
-            return None
-        if expires_at is not None:
-            ends = dt.datetime.fromisoformat(expires_at) if isinstance(expires_at, str) else expires_at
-            if ends <= at:
-                return None
-        return TokenHolder(token_id, role, subject or "", store_id or "")
+        token_id, role, subject, store_id, *ends = found[0]
+        expires, revoked = (dt.datetime.fromisoformat(end) if isinstance(end, str) else end for end in ends)
+        return TokenKept(TokenHolder(token_id, role, subject or "", store_id or ""), expires, revoked)
 
     def tokens(self) -> list[dict[str, Any]]:
         """All tokens without their hashes, newest first."""

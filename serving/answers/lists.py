@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from outreach.ledger.consents import LASTING, Standing
+from outreach.ledger.live import Live
 from serving.access import Caller
 from serving.answers.members import label
 from serving.errors import ApiError, not_found
@@ -17,6 +18,8 @@ from serving.runtime import Runtime
 
 # Lists kept ready per worker. A list of 20 tasks is some 25 kB.
 KEPT = 500
+# The kinds of live state that a list is made from.
+BEHIND_A_LIST = ("lists", "outcomes", "consents", "events")
 # States in which a task still waits to be done.
 WAITING = ("pending",)
 
@@ -27,14 +30,15 @@ class ListShelf:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Any, ...], tuple[bytes, str, int]] = OrderedDict()
 
-    def list_bytes(self, runtime: Runtime, caller: Caller, guide_id: str, date: dt.date) -> tuple[bytes, str, int]:
+    def list_bytes(
+        self, runtime: Runtime, live: Live, caller: Caller, guide_id: str, date: dt.date
+    ) -> tuple[bytes, str, int]:
         """The list as JSON, its ETag, and how many tasks it shows."""
         now = runtime.now()
         # Blocks end by the clock: a list is rebuilt at least every minute.
         minute = now.replace(second=0, microsecond=0)
-        revisions = tuple(sorted(runtime.ledger.revisions().items()))
         release_id = runtime.served.release.release_id
-        key = (runtime.place.brand_id, guide_id, date, caller.sees_scores, release_id, minute, revisions)
+        key = (guide_id, date, caller.sees_scores, release_id, minute, live.stamp(*BEHIND_A_LIST))
         kept = self._kept.get(key)
         if kept is None:
             answer = contact_list(runtime, caller, guide_id, date)
@@ -65,14 +69,14 @@ def store_of_guide(runtime: Runtime, guide_id: str) -> str | None:
     return head["store_id"] if head else None
 
 
-def list_date(runtime: Runtime, guide_id: str | None, said: str | None) -> dt.date:
+def list_date(runtime: Runtime, live: Live, guide_id: str | None, said: str | None) -> dt.date:
     """The day asked for, or the newest day that has a list. Raises 400 for what is no date, 404 where there is none."""
     if said:
         try:
             return dt.date.fromisoformat(said)
         except ValueError as error:
             raise ApiError(400, "invalid_request", f"date must be YYYY-MM-DD, found {said[:40]!r}") from error
-    newest = runtime.ledger.newest_date(guide_id, runtime.now().date())
+    newest = live.newest_date(guide_id, runtime.now().date())
     if newest is None:
         raise _no_list(runtime, guide_id or "", None)
     return newest

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 from outreach.ledger.consents import Standing
+from outreach.ledger.live import Live
 from outreach.member_words import churn_words, rhythm_reasons, stage_words, window_words
 from serving.access import Caller
 from serving.errors import not_found
@@ -14,12 +15,14 @@ from serving.runtime import Runtime
 LISTED_DAYS = 14
 
 
-def find_member(runtime: Runtime, caller: Caller, member_id: str) -> tuple[Served, int, dict[str, Any]]:
+def find_member(
+    runtime: Runtime, caller: Caller, member_id: str, live: Live | None = None
+) -> tuple[Served, int, dict[str, Any]]:
     """The release, the member's row and card, if the caller may see the member; 404 otherwise, whatever the cause."""
     served = runtime.served
     member_id = served.canonical(member_id)
     row = served.release.index(member_id)
-    if row is None or runtime.ledger.is_forgotten(member_id):
+    if row is None or (live or runtime.live.look()).member(member_id).forgotten:
         raise not_found("member", member_id)
     card = served.release.card(row)
     if not _may_see(runtime, caller, member_id, card):

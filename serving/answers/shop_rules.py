@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import InputError
+from outreach.ledger.live import Live
 from serving.releases import Served
 from training.recommend.rules import (
     Cap,
@@ -84,9 +85,9 @@ class ShopRules:
         self._kept: tuple[tuple[Any, ...], Compiled] | None = None
         self.compilations = 0
 
-    def compiled(self, ledger: Any, served: Served, day: dt.date) -> Compiled:
+    def compiled(self, ledger: Any, live: Live, served: Served, day: dt.date) -> Compiled:
         """The rules in force on a day over the served catalogue."""
-        key = (ledger.brand_id, ledger.revisions().get("rules", 0), served.release.release_id, day)
+        key = (live.stamp("rules"), served.release.release_id, day)
         kept = self._kept
         if kept is None or kept[0] != key:
             self.compilations += 1

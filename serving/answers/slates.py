@@ -1,14 +1,15 @@
 """A member and a store in, items to show out: the release's lists under the shop's rules, without what was just bought."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from outreach.ledger.live import Live
 from serving.access import Caller
 from serving.answers.members import find_member, versions
 from serving.errors import ApiError, not_found
-from serving.releases import WITHOUT_DAYS, Served
+from serving.releases import Served
 from serving.runtime import Runtime
 from training.recommend.rules import Compiled, Rung, apply_rules
 from training.release import NEVER_SCORED
@@ -23,6 +24,7 @@ POPULAR = {"code": "POPULAR", "zh": "本店热销", "en": "popular here"}
 
 def recommendations(
     runtime: Runtime,
+    live: Live,
     caller: Caller,
     member_id: str,
     *,
@@ -38,26 +40,28 @@ def recommendations(
     """
     served = runtime.served
     release = served.release
+    at = runtime.now()
     member_id = served.canonical(member_id)
     row = release.index(member_id)
     if caller.role in ("guide", "manager"):
-        served, row, _ = find_member(runtime, caller, member_id)
+        served, row, _ = find_member(runtime, caller, member_id, live)
         release = served.release
     reason = None
-    if row is None or runtime.ledger.is_forgotten(member_id):
+    now = live.member(member_id)
+    if row is None or now.forgotten:
         reason = "unknown_member"
     elif not personalised:
         reason = "not_personalised"
-    elif not runtime.ledger.standing(member_id, runtime.now()).personalised:
+    elif not now.standing(at).personalised:
         reason = "opted_out"
     elif release.kind[row] == NEVER_SCORED:
         reason = "not_scored"
-    rules = runtime.shop_rules.compiled(runtime.ledger, served, runtime.now().date())
-    sold_out = _codes(served, runtime.ledger.sold_out(store_id)) if store_id else set()
+    rules = runtime.shop_rules.compiled(runtime.ledger, live, served, at.date())
+    sold_out = _codes(served, live.sold_out(store_id)) if store_id else set()
     items: list[dict[str, Any]] = []
     short = n
     if reason is None and row is not None:
-        hidden = sold_out | _codes(served, runtime.ledger.bought_items(member_id))
+        hidden = sold_out | _codes(served, now.bought)
         items, short = _own(served, row, slate, n, rules, hidden, store_id or "", caller.sees_scores)
         if not items:
             known = bool((release.items.slates[slate][row] >= 0).any())
@@ -78,11 +82,11 @@ def recommendations(
     }
     if reason is not None:
         answer |= {"source": "fallback", "fallback_reason": reason}
-    runtime.metrics.answers.labels("items", answer["source"]).inc()
+    runtime.metrics.answered("items", answer["source"])
     runtime.journal.exposure(
         {
             "request_id": request_id,
-            "at": runtime.now(),
+            "at": at,
             "member_id": member_id,
             "store_id": store_id or "",
             "slate": slate,
@@ -102,17 +106,21 @@ def _own(
     The list to buy again is not filled up: what was never bought does not belong there.
     """
     arrays = served.release.items
-    codes = np.asarray(arrays.slates[slate][row])
-    ladder = [Rung.of("own", codes)]
-    if len(ladder[0].codes) == 0:
+    codes = arrays.slates[slate][row]
+    own = Rung.of("own", codes)
+    if len(own.codes) == 0:
         return [], n
-    if slate != "again":
-        filling = _popular_codes(served, store_id)
-        if slate == "new":
-            known = set(arrays.slates["again"][row].tolist())
-            filling = [code for code in filling if code not in known]
-        ladder.append(Rung.of("popular", filling))
-    shown = apply_rules(ladder, n, rules, hidden=hidden)
+
+    def ladder() -> Iterator[Rung]:
+        yield own
+        if slate == "mixed":
+            yield served.popular_rung(store_id)
+        elif slate == "new":
+            popular = served.popular_rung(store_id)
+            unknown = ~np.isin(popular.codes, arrays.slates["again"][row])
+            yield Rung(popular.name, popular.codes[unknown], popular.scores[unknown])
+
+    shown = apply_rules(ladder(), n, rules, hidden=hidden)
     reasons, points = arrays.reasons[slate][row], arrays.scores[slate][row]
     places = {code: place for place, code in enumerate(codes.tolist()) if code >= 0}
     items: list[dict[str, Any]] = []
@@ -125,7 +133,7 @@ def _own(
             due = int(arrays.due_days[row][place]) if slate == "again" else -1
             item["due_days"] = None if due == -1 else due
             because = int(arrays.because[slate][row][place])
-            item["reason"] = _reason(served, int(reasons[place]), because, item["due_days"])
+            item["reason"] = served.item_reason(int(reasons[place]), because, item["due_days"])
             if scores:
                 item["score"] = float(points[place])
         items.append(item)
@@ -135,17 +143,12 @@ def _own(
 def _popular(
     served: Served, n: int, rules: Compiled, hidden: set[int], store_id: str
 ) -> tuple[list[dict[str, Any]], int]:
-    shown = apply_rules([Rung.of("popular", _popular_codes(served, store_id))], n, rules, hidden=hidden)
+    shown = apply_rules([served.popular_rung(store_id)], n, rules, hidden=hidden)
     items = [
         item_said(served, code, rank) | {"reason": PINNED if rung == "pin" else POPULAR}
         for rank, (code, rung) in enumerate(zip(shown.codes.tolist(), shown.rungs, strict=True), 1)
     ]
     return items, shown.short
-
-
-def _popular_codes(served: Served, store_id: str) -> Sequence[int]:
-    popular = served.release.items.popular
-    return popular.get(store_id) or popular.get("") or ()
 
 
 def _codes(served: Served, item_ids: Iterable[str]) -> set[int]:
@@ -155,16 +158,7 @@ def _codes(served: Served, item_ids: Iterable[str]) -> set[int]:
 
 def item_said(served: Served, code: int, rank: int) -> dict[str, Any]:
     """An item as every item list shows it. No price: one item has one price, and it is not ours to say."""
-    row = served.release.items.catalogue[code]
-    return {
-        "item_id": row["item_id"],
-        "title": row.get("title"),
-        "category": row.get("category_l1"),
-        "rank": rank,
-        "reason": None,
-        "due_days": None,
-        "score": None,
-    }
+    return {**served.items_said[code], "rank": rank, "reason": None, "due_days": None, "score": None}
 
 
 def related(runtime: Runtime, item_id: str, which: str, n: int) -> dict[str, Any]:
@@ -198,21 +192,3 @@ def flag_of(name: str, said: str | None, default: bool) -> bool:
     if said.lower() not in ("true", "false", "1", "0"):
         raise ApiError(400, "invalid_request", f"{name} must be true or false", {name: said[:40]})
     return said.lower() in ("true", "1")
-
-
-def _reason(served: Served, code: int, because: int, due_days: int | None) -> dict[str, str] | None:
-    """A reason's sentence with the own item and the days that it speaks of; None where there is none."""
-    if code >= len(served.item_reasons):
-        return None
-    said = served.item_reasons[code]
-    if not said["zh"]:
-        return None
-    values: dict[str, Any] = {}
-    if "{item}" in said["zh"]:
-        if because < 0:
-            return None
-        values["item"] = served.release.items.catalogue[because].get("title") or ""
-    words = {language: WITHOUT_DAYS.get(said[language], said[language]) for language in ("zh", "en")}
-    if due_days is not None and due_days > 0 and "{days}" in said["zh"]:
-        words, values["days"] = {language: said[language] for language in ("zh", "en")}, due_days
-    return {"code": said["code"], **{language: text.format(**values) for language, text in words.items()}}

@@ -39,8 +39,8 @@ class HotRoutes:
         query = _query(scope, {"date"})
         guide_id = call.values["guide_id"]
         check_guide(runtime, call.who, guide_id)
-        date = list_date(runtime, guide_id, query.get("date"))
-        body, etag, tasks = self._shelf.list_bytes(runtime, call.who, guide_id, date)
+        date = list_date(runtime, call.live, guide_id, query.get("date"))
+        body, etag, tasks = self._shelf.list_bytes(runtime, call.live, call.who, guide_id, date)
         headers = [(b"etag", etag.encode()), (b"cache-control", b"private, no-cache")]
         if _matches(scope, etag):
             return 304, headers, b""
@@ -56,6 +56,7 @@ class HotRoutes:
             raise ApiError(400, "invalid_request", f"list must be one of {list(SLATES)}", {"list": slate[:40]})
         answer = recommendations(
             runtime,
+            call.live,
             call.who,
             call.values["member_id"],
             slate=slate,

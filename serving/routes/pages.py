@@ -57,7 +57,7 @@ def guide_page(
     found: dict[str, Any] | None = None
     try:
         check_guide(runtime, caller, guide_id)
-        found = contact_list(runtime, caller, guide_id, list_date(runtime, guide_id, date))
+        found = contact_list(runtime, caller, guide_id, list_date(runtime, call.live, guide_id, date))
     except ApiError as error:
         if error.status not in (404, 409):
             raise
@@ -110,6 +110,7 @@ _SLATES = (("again", "again"), ("new", "new_items"))
 def _slate(runtime: Runtime, call: Call, caller: Caller, member_id: str, slate: str) -> list[dict[str, Any]]:
     answer = recommendations(
         runtime,
+        call.live,
         caller,
         member_id,
         slate=slate,

@@ -26,6 +26,15 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """The test database, its schema brought up to date; empty where none is named."""
+    url = os.environ.get("HUITOU_TEST_DATABASE_URL", "")
+    if url:
+        Ledger(url).close()
+    return url
+
+
+@pytest.fixture(scope="session")
 def small_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("releases")
     write_small_release(root)
@@ -34,10 +43,10 @@ def small_releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def house(
-    request: pytest.FixtureRequest, migrated_file: Path, small_releases: Path, tmp_path: Path
+    request: pytest.FixtureRequest, migrated_file: Path, postgres_url: str, small_releases: Path, tmp_path: Path
 ) -> Iterator[House]:
     shutil.copytree(small_releases, tmp_path / "releases", symlinks=True)
-    url = os.environ.get("HUITOU_TEST_DATABASE_URL", "")
+    url = postgres_url
     if request.param == "sqlite":
         url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
     elif not url:

@@ -1,7 +1,9 @@
 """Bulk calls: an id is found in a batch as it is found alone, and a batch says what its members say one by one."""
 
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 from house import House
 from small_brand import MEMBERS
@@ -12,18 +14,31 @@ from serving.answers.members import window
 ODD = ["m01\0", "\0", "", "m0", "m011", "x" * 500, "zz", "会员", "old-card", "a"]
 
 
+def said(body: bytes) -> list[dict[str, Any]]:
+    """The rows of an answer."""
+    rows: list[dict[str, Any]] = json.loads(body)["results"]
+    return rows
+
+
 def test_an_id_is_found_in_a_batch_as_it_is_found_alone(house: House) -> None:
     release = house.runtime.served.release
     ids = [*MEMBERS, *ODD]
-    assert bulk.places_of(release, ids) == [release.index(member_id) for member_id in ids]
-    assert bulk.places_of(release, ["m01"] * 3) == [release.index("m01")] * 3
+    for batch in (ids, [*MEMBERS, "zz"], ["m01"] * 3, ["m01", 'q"uote', "back\\slash"], ["a\0b", "m02"]):
+        places, texts = bulk.places_of(release, batch)
+        assert [None if place < 0 else place for place in places.tolist()] == [release.index(m) for m in batch]
+        assert [json.loads(text) for text in texts] == batch
+
+
+def test_a_number_that_is_not_there_is_null() -> None:
+    column = bulk.numbers(np.array([0.25, np.nan, 1e-7], np.float32))
+    assert [json.loads(text) for text in column] == [0.25, None, float(np.float32(1e-7))]
 
 
 @pytest.mark.parametrize("task", ["churn", "value", "next_purchase"])
 def test_a_batch_says_what_its_members_say_one_by_one_and_in_the_order_asked(house: House, task: str) -> None:
     def rows(ids: list[str]) -> Any:
         given = (ids, 60) if task == "churn" else (ids,)
-        return getattr(bulk, task)(house.runtime, *given)["results"]
+        return said(getattr(bulk, task)(house.runtime, *given))
 
     ids = ["m05", "nobody", "m01", "minor", "m05", "old-card"]
     assert rows(ids) == [rows([member_id])[0] for member_id in ids]
@@ -34,18 +49,18 @@ def test_a_value_row_carries_the_tier_and_numbers_of_the_member(house: House) ->
     release = house.runtime.served.release
     row = release.index("m03")
     assert row is not None
-    said = bulk.value(house.runtime, ["m03"])["results"][0]
-    assert said["tier"] == release.label("tier", row) == "B"
-    assert said["expected_spend_yuan"] == release.prediction("expected_spend_yuan", row)
+    found = said(bulk.value(house.runtime, ["m03"]))[0]
+    assert found["tier"] == release.label("tier", row) == "B"
+    assert found["expected_spend_yuan"] == release.prediction("expected_spend_yuan", row)
 
 
 def test_the_dates_of_a_batch_are_those_of_the_cards(house: House) -> None:
     served = house.runtime.served
     members = [member_id for member_id in MEMBERS if member_id != "minor"]
-    for member_id, said in zip(members, bulk.next_purchase(house.runtime, members)["results"], strict=True):
+    for member_id, found in zip(members, said(bulk.next_purchase(house.runtime, members)), strict=True):
         row = served.release.index(member_id)
         assert row is not None
         card = window(served, row)
         for name in ("low", "median", "high"):
-            assert said[name] == card[name].isoformat()
-        assert said["null_reason"] == card["null_reason"]
+            assert found[name] == card[name].isoformat()
+        assert found["null_reason"] == card["null_reason"]
