@@ -11,21 +11,26 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from features.tables import Tables
 from huitou.config import Config
+from huitou.learning import Learned, learned_effect, names_of
 from outreach.inputs import ListInputs
 from outreach.ledger import Ledger
 from outreach.lists import ListPlan, plan_lists
+from outreach.signals import member_signals
 from training.release import SCORED, Release
 
 # Items that a task shows; the page has room for three.
 SHOWN_ITEMS = 3
-PREDICTION_COLUMNS = ("churn_probability", "recency_days", "visits", "gap_shrunk_days", "spend_mean_yuan")
+PREDICTION_COLUMNS = (
+    *("churn_probability", "return_probability", "recency_days", "visits", "gap_shrunk_days", "spend_mean_yuan"),
+)
 
 
 @dataclass(frozen=True)
 class ListsWritten:
-    """What a list job did: the plan, and what the ledger counted."""
+    """What a list job did: the plan, what its order rests on, and what the ledger counted."""
 
     plan: ListPlan
+    learned: Learned
     counts: dict[str, int]
 
 
@@ -55,29 +60,31 @@ def write_lists(
         raise InputError(f"lists: tables {missing} are missing in the input; contact lists need them")
     settings = dataclasses.replace(config.contact, horizon_days=int(release.manifest["horizon_days"]))
     inputs = list_inputs(config.brand.id, tables, release, ledger, day)
-    plan = plan_lists(inputs, day, settings, config.training.seed, progress=progress)
+    seed, names = config.training.seed, names_of(inputs.predictions)
+    learned = learned_effect(tables, ledger, day, settings, names, seed=seed, progress=progress)
+    inputs = dataclasses.replace(inputs, policy_version=learned.policy)
+    plan = plan_lists(inputs, day, settings, seed, effect=learned.effect, progress=progress)
     lists = [one for one in plan.lists if only_guides is None or one.guide_id in only_guides]
     counts = ledger.save_lists(day, lists, run_id=release.release_id, at=now)
     if only_guides is None:
-        ledger.save_chances(day, plan.propensities)
-    return ListsWritten(plan, counts)
+        ledger.save_morning(day, plan.chances, plan.learning, keep_days=settings.learning_days)
+    return ListsWritten(plan, learned, counts)
 
 
 def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger, day: date) -> ListInputs:
     """The frames that the policy reads: the brand's tables, the release's predictions, and what the ledger adds."""
+    members = tables["members"].to_pandas()
+    columns = ["member_id", "sent_at", "channel", "outcome", "outcome_at", "content_type"]
+    contacts = _both(tables, "contacts", columns, ledger.contacts(before=day))
+    signals = member_signals(tables, contacts, members["member_id"], day)
     return ListInputs(
         brand_id=brand_id,
-        members=tables["members"].to_pandas(),
+        members=members,
         assignments=tables["assignments"].to_pandas(),
         guides=guide_frame(tables, ledger, day),
-        predictions=prediction_frame(release),
+        predictions=prediction_frame(release).merge(signals, on="member_id", how="left"),
         consents=_both(tables, "consents", ["member_id", "purpose", "state", "at"], ledger.consents()),
-        contacts=_both(
-            tables,
-            "contacts",
-            ["member_id", "sent_at", "channel", "outcome", "outcome_at", "content_type"],
-            ledger.contacts(before=day),
-        ),
+        contacts=contacts,
         opt_outs=ledger.opt_outs(),
         holdout=ledger.holdout(),
         suggestions=suggestion_frame(release),

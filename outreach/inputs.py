@@ -112,6 +112,7 @@ class Desk:
     member_ids: NDArray[np.object_]
     hashes: NDArray[np.uint64]
     standing: Standing
+    signal_names: tuple[str, ...]  # columns of standing.signals
     buyer: Bools
     top_tier: Bools
     days_since_joined: Floats
@@ -401,6 +402,7 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
         member_ids=member_ids,
         hashes=hashes,
         standing=standing,
+        signal_names=tuple(signals),
         buyer=buyer,
         top_tier=np.asarray(tier == "A", dtype=bool),
         days_since_joined=joined,

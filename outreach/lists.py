@@ -18,6 +18,7 @@ from outreach.arms import arm_weights, hash_ids, salt_word, uniform
 from outreach.constraints import CODE, ELIGIBLE, REASONS, Exclusions, exclude
 from outreach.inputs import NEVER, Desk, ListInputs, open_desk
 from outreach.kinds import drawn_reasons, evidence_of, forced_reasons, forced_worth, possible_reasons
+from outreach.learning_log import in_panel, morning_rows
 from outreach.propensities import inclusion_probabilities, rank_within, segment_starts
 from outreach.reasons import REASON_TEXTS, sentences
 from outreach.score import BIRTHDAY_RESPONSE, NEW_MEMBER_RESPONSE, Score, cold_score
@@ -83,8 +84,11 @@ class ListPlan:
     eligible: int
     excluded: dict[str, int]
     lists: tuple[ContactList, ...]
-    # What learning needs of members who were eligible and not listed: member_id, guide_id, propensity.
+    # P(listed) of everyone who could have been: member_id, guide_id, propensity, listed.
     propensities: pd.DataFrame
+    # What the ledger keeps to learn from: chances of the learning panel, and rows with their standing.
+    chances: pd.DataFrame
+    learning: pd.DataFrame
 
     @property
     def starved_guides(self) -> tuple[str, ...]:
@@ -139,6 +143,8 @@ def plan_lists(
     progress("writing reasons", 0.6)
     lists = _write(inputs, desk, out, score, draw, date, settings, seed, effect)
     could = np.flatnonzero(draw.propensity > 0)
+    drawn_from = (draw.propensity > 0) & (draw.forced == "")
+    panel = np.flatnonzero(drawn_from & in_panel(desk.hashes, settings))
     progress("lists made", 1.0)
     return ListPlan(
         date=date,
@@ -153,6 +159,24 @@ def plan_lists(
                 "propensity": draw.propensity[could],
                 "listed": draw.listed[could],
             }
+        ),
+        chances=pd.DataFrame(
+            {
+                "member_id": desk.member_ids[panel],
+                "guide_id": desk.guide_ids[desk.guide[panel]],
+                "propensity": draw.propensity[panel],
+            }
+        ),
+        learning=morning_rows(
+            desk.member_ids,
+            desk.hashes,
+            desk.standing,
+            desk.signal_names,
+            draw.listed,
+            draw.propensity,
+            drawn_from,
+            (seed, date.isoformat()),
+            settings,
         ),
     )
 
@@ -209,7 +233,7 @@ def _draw(desk: Desk, out: Exclusions, score: Score, date: dt.date, settings: Co
             total,
             starts,
             size,
-            epsilon=settings.epsilon,
+            epsilon=settings.epsilon_on(date),
             tau=settings.tau,
             weight=None if np.all(weight == 1.0) else weight,
             tie=-np.arange(len(pool), dtype=np.float64),

@@ -66,11 +66,13 @@ class Rhythm:
     ) -> tuple[Floats, Floats, Floats]:
         """(weights over the grid, P(active) on the grid, survival of the open gap), each [n, grid]."""
         rate = self.shape / self.means_days
-        opened, active, survival = _open_gap(self.means_days, self.shape, self.lapse, since_days)
-        log_post = prior + np.outer(gaps * self.shape, np.log(rate)) - np.outer(total_days, rate) + opened
+        # Days are whole numbers, so that many members share one.
+        days, of = np.unique(since_days, return_inverse=True)
+        opened, active, survival = _open_gap(self.means_days, self.shape, self.lapse, days)
+        log_post = prior + np.outer(gaps * self.shape, np.log(rate)) - np.outer(total_days, rate) + opened[of]
         log_post -= log_post.max(axis=1, keepdims=True)
         post = np.exp(log_post)
-        return post / post.sum(axis=1, keepdims=True), active, survival
+        return post / post.sum(axis=1, keepdims=True), active[of], survival[of]
 
     def outlook(
         self, gaps: Floats, total_days: Floats, since_days: Floats, window_days: int, prior: Floats
@@ -78,7 +80,8 @@ class Rhythm:
         """The outlook of members with `gaps` gaps that sum to `total_days`, `since_days` after the last purchase."""
         post, active, survival = self.posterior(gaps, total_days, since_days, prior)
         on = post * active
-        later = _survival(since_days[:, None] + window_days, self.shape / self.means_days, self.shape)
+        days, of = np.unique(since_days, return_inverse=True)
+        later = _survival(days[:, None] + window_days, self.shape / self.means_days, self.shape)[of]
         return Outlook(
             cycle_days=np.exp(post @ np.log(self.means_days)),
             active=on.sum(axis=1),

@@ -104,12 +104,26 @@ class ContactSettings:
         default=(0.4, 1.0, 3.0), metadata={"doc": "weight of each arm's propensity"}
     )
     arms_until: dt.date | None = field(
-        default=None, metadata={"doc": "frequency arms work before this day; empty: no arms"}
+        default=None, metadata={"doc": "the exploring phase, arms included, ends before this day; empty: none"}
     )
+    exploring_epsilon: float = field(
+        default=0.5, metadata={"doc": "epsilon while that phase lasts: its lists pay in what the log teaches"}
+    )
+    # What is kept to learn from.
+    learning_members: int = field(
+        default=20_000, metadata={"doc": "members, chosen by hash, whose mornings are kept for learning"}
+    )
+    learning_days: int = field(default=180, metadata={"doc": "days after which a kept morning is deleted"})
+    refit_days: int = field(default=7, metadata={"doc": "days between two readings of the log"})
     salt: str = field(
         default="huitou",
         metadata={"doc": "the brand's own word that decides who is held out and in which arm; never change it"},
     )
+
+    def epsilon_on(self, date: dt.date) -> float:
+        """The share of a day's lists that is drawn evenly."""
+        exploring = self.arms_until is not None and date < self.arms_until
+        return self.exploring_epsilon if exploring else self.epsilon
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -117,13 +131,30 @@ class ContactSettings:
                 f"contact.objective: expected one of {', '.join(OBJECTIVES)}, found '{self.objective}'; "
                 "write one of these into huitou.toml"
             )
-        for name in ("margin", "epsilon", "holdout_share", "forced_share", "due_level", "follower_value"):
+        for name in (
+            "margin",
+            "epsilon",
+            "exploring_epsilon",
+            "holdout_share",
+            "forced_share",
+            "due_level",
+            "follower_value",
+        ):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InputError(
                     f"contact.{name}: expected a share between 0 and 1, found {value}; correct huitou.toml"
                 )
-        for name in ("tau", "fatigue_half_life_days", "horizon_days", "window_days", "gap_min_days"):
+        for name in (
+            "tau",
+            "fatigue_half_life_days",
+            "horizon_days",
+            "window_days",
+            "gap_min_days",
+            "learning_members",
+            "learning_days",
+            "refit_days",
+        ):
             if getattr(self, name) <= 0:
                 raise InputError(
                     f"contact.{name}: expected a number above 0, found {getattr(self, name)}; correct huitou.toml"

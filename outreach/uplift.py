@@ -116,6 +116,7 @@ class MixedEffect:
     friend_centre: Floats
     friend_spread: Floats
     card: dict[str, float]
+    signals: tuple[str, ...] = ()  # names of the standing's signals, in the order they were learned in
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, for JSON."""
@@ -139,6 +140,7 @@ class MixedEffect:
             friend_centre=numbers("friend_centre"),
             friend_spread=numbers("friend_spread"),
             card=dict(body["card"]),
+            signals=tuple(body.get("signals", ())),
         )
 
     def correction(self, standing: Standing) -> Floats:

@@ -35,4 +35,5 @@ def command(folder: Path | None, day: str | None, config_file: Path | None, home
         written = write_lists(config, tables, release, ledger, wanted, now=datetime.now().astimezone(), progress=tell)
     plan = written.plan
     table(f"Lists of {wanted}", ["", "members"], [("eligible", plan.eligible), *sorted(plan.excluded.items())])
+    out.print(f"order: {written.learned.why}")
     out.print(f"{len(plan.lists)} lists in {config.ledger_url}: {written.counts}")

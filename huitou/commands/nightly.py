@@ -27,6 +27,7 @@ def command(folder: Path | None, config_file: Path | None, home: str | None) -> 
             "members": f"{night.release.manifest['members']:,}",
             "lists": len(night.lists.plan.lists),
             "tasks": sum(len(one.tasks) for one in night.lists.plan.lists),
+            "order": night.lists.learned.why,
             "ledger": night.lists.counts,
         },
     )

@@ -17,6 +17,7 @@ DELETED = (
     tables.opt_out,
     tables.contact_task,
     tables.chance,
+    tables.learning_row,
     tables.outcome,
     tables.holdout,
     tables.exposure,

@@ -153,10 +153,12 @@ class JobBook(LedgerCore):
         with self.writing("reports") as connection:
             self.put(connection, tables.report, [row])
 
-    def newest_report(self, name: str) -> tuple[dt.date, dict[str, Any]] | None:
-        """The newest summary of a name with its day, or None."""
+    def newest_report(self, name: str, *, not_after: dt.date | None = None) -> tuple[dt.date, dict[str, Any]] | None:
+        """The newest summary of a name (not after a day, where one is given) with its day, or None."""
         c = tables.report.c
         wanted = sa.select(c.date, c.body_json).where(c.brand_id == self.brand_id, c.name == name)
+        if not_after is not None:
+            wanted = wanted.where(c.date <= not_after)
         with self.reading() as connection:
             row = connection.execute(wanted.order_by(c.date.desc()).limit(1)).first()
         return None if row is None else (row.date, orjson.loads(row.body_json))

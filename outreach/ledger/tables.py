@@ -116,6 +116,19 @@ chance = sa.Table(
     sa.Column("propensity", sa.Float, nullable=False),
 )
 
+# What learning reads of a morning: some members who could have been listed, with their standing then.
+learning_row = sa.Table(
+    "learning_row",
+    metadata,
+    _brand(),
+    sa.Column("date", sa.Date, primary_key=True),
+    _id("member_id", key=True),
+    sa.Column("listed", sa.Boolean, nullable=False),
+    sa.Column("propensity", sa.Float, nullable=False),
+    sa.Column("kept_share", sa.Float, nullable=False),
+    sa.Column("standing_json", sa.Text, nullable=False),
+)
+
 outcome = sa.Table(
     "outcome",
     metadata,

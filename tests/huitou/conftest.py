@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # shop_days, a module of this folder
+
 MEMBERS = 1_200
 
 
