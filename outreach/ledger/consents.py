@@ -3,14 +3,16 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from features.errors import InputError
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PURPOSES = (
     "service",
@@ -79,7 +81,7 @@ class ConsentBook(LedgerCore):
         with self.writing("consents") as connection:
             self.put(connection, tables.consent, full)
 
-    def consents(self) -> pd.DataFrame:
+    def consents(self) -> "pd.DataFrame":
         """All consents ever noted: member_id, purpose, state, at, policy_version, evidence_ref, source."""
         c = tables.consent.c
         columns = (c.member_id, c.purpose, c.state, c.at, c.policy_version, c.evidence_ref, c.source)
@@ -101,12 +103,14 @@ class ConsentBook(LedgerCore):
                 tables.opt_out.delete().where(c.brand_id == self.brand_id, c.member_id == member_id, c.kind == kind)
             ).rowcount
 
-    def opt_outs(self) -> pd.DataFrame:
+    def opt_outs(self) -> "pd.DataFrame":
         """Who is off lists until further notice: member_id, kind (contact or personalisation), at, cause.
 
         Causes are the lasting blocks, and the purposes (`service`, `personalised_recommendation`) whose newest word is
         a refusal. Blocks that end by themselves (a refusal, a snooze) are outcomes of `contacts`, not opt-outs.
         """
+        import pandas as pd
+
         c = tables.opt_out.c
         blocks = self.frame(
             sa.select(c.member_id, c.since.label("at"), c.kind.label("cause"))

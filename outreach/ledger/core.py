@@ -8,18 +8,17 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 
 from features.errors import InputError
 from outreach.ledger import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from alembic.config import Config
 
 # How long a writer waits for another writer on SQLite before it gives up, in milliseconds.
 BUSY_MS = 15_000
@@ -60,8 +59,10 @@ class LedgerCore:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
-    def frame(self, statement: sa.Select[Any]) -> pd.DataFrame:
+    def frame(self, statement: sa.Select[Any]) -> "pd.DataFrame":
         """A statement's rows as a frame with the statement's column names."""
+        import pandas as pd
+
         with self.reading() as connection:
             result = connection.execute(statement)
             return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
@@ -148,23 +149,25 @@ class LedgerCore:
         return held
 
     def _migrate(self) -> None:
-        config = alembic_config()
         with self.engine.connect() as connection:
-            if _at_head(connection):
+            if _schema_of(connection) == newest_schema():
                 return
+        from alembic import command
+
+        config = alembic_config()
         with self.engine.connect().execution_options(ledger_writes=True) as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(:k)"), {"k": MIGRATION_LOCK})
-            if not _at_head(connection):
+            if _schema_of(connection) != newest_schema():
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 
     def _refuse_other_schema(self) -> None:
         with self.engine.connect() as connection:
-            if not _at_head(connection):
-                found = MigrationContext.configure(connection).get_current_revision()
+            found = _schema_of(connection)
+            if found != newest_schema():
                 raise InputError(
-                    f"ledger: the schema is at {found or 'nothing'}, this version of Huitou needs {_head()}; "
+                    f"ledger: the schema is at {found or 'nothing'}, this version of Huitou needs {newest_schema()}; "
                     "run `huitou serve` or `huitou lists` once, which bring it up to date, or install the newer Huitou"
                 )
 
@@ -174,8 +177,10 @@ def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-def alembic_config() -> Config:
+def alembic_config() -> "Config":
     """Alembic's configuration for the migrations shipped beside this module."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     return config
@@ -186,14 +191,17 @@ _REVISIONS = sa.select(tables.revision.c.kind, tables.revision.c.number).where(
 )
 
 
-def _head() -> str:
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert head is not None
-    return head
+def newest_schema() -> str:
+    """The revision that this version needs: the newest file of migrations. A worker need not import Alembic to know it."""
+    return max(path.stem for path in Path(__file__).with_name("migrations").glob("versions/0*.py")).split("_")[0]
 
 
-def _at_head(connection: sa.Connection) -> bool:
-    return MigrationContext.configure(connection).get_current_revision() == _head()
+def _schema_of(connection: sa.Connection) -> str | None:
+    """The revision that the ledger is at, or None where it is empty."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
 
 
 def _engine(url: str) -> sa.Engine:

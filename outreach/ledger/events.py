@@ -2,15 +2,17 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore, plain_row
 from outreach.ledger.outcomes import body_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = ("order", "return", "view", "stock")
 
@@ -92,7 +94,7 @@ class EventBook(LedgerCore):
         with self.writing() as connection:
             self.insert_new(connection, tables.exposure, full)
 
-    def exposures(self, before: dt.date) -> pd.DataFrame:
+    def exposures(self, before: dt.date) -> "pd.DataFrame":
         """What was shown before a day, with the columns of `note_exposures`."""
         c = tables.exposure.c
         frame = self.frame(

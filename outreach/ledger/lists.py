@@ -6,14 +6,16 @@ A new version of a list replaces only rows that nobody has started.
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore, plain_row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What a task may say about itself beside the columns of its row; whatever it lacks is left out.
 PAYLOAD = (
@@ -203,7 +205,7 @@ class ListBook(LedgerCore):
                 .values(guide_id=guide_id)
             ).rowcount
 
-    def listed(self, before: dt.date) -> pd.DataFrame:
+    def listed(self, before: dt.date) -> "pd.DataFrame":
         """Every task ever listed before a day: what the uplift model learns from.
 
         Columns: task_id, list_id, date, guide_id, store_id, member_id, rank, task_type, reason_code, score_yuan,
@@ -220,7 +222,7 @@ class ListBook(LedgerCore):
             .order_by(c.date, c.task_id)
         )
 
-    def save_chances(self, date: dt.date, frame: pd.DataFrame) -> int:
+    def save_chances(self, date: dt.date, frame: "pd.DataFrame") -> int:
         """Keep the propensities of a day's eligible members who were not listed: what learning compares with.
 
         `frame` has member_id, guide_id, propensity; saving a day again replaces it.
@@ -237,7 +239,7 @@ class ListBook(LedgerCore):
                 connection.execute(tables.chance.insert(), rows)
         return len(rows)
 
-    def chances(self, before: dt.date) -> pd.DataFrame:
+    def chances(self, before: dt.date) -> "pd.DataFrame":
         """Propensities of members who were eligible and not listed: date, member_id, guide_id, propensity."""
         c = tables.chance.c
         return self.frame(

@@ -4,14 +4,16 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore, plain_row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OUTCOMES = (
     "sent",
@@ -216,12 +218,14 @@ class OutcomeBook(LedgerCore):
         with self.reading() as connection:
             return {member for (member,) in connection.execute(wanted)}
 
-    def contacts(self, before: dt.date) -> pd.DataFrame:
+    def contacts(self, before: dt.date) -> "pd.DataFrame":
         """What was done through the service before a day, in the contract's words: one row a task with an outcome.
 
         Columns: contact_id, member_id, guide_id, channel, sent_at (first touch; null where nobody was reached or
         written to), task_id, kind (task type), content_type, outcome and outcome_at (the newest).
         """
+        import pandas as pd
+
         o, t = tables.outcome.c, tables.contact_task.c
         same = sa.and_(t.brand_id == o.brand_id, t.task_id == o.task_id)
         names = (o.event_id, o.member_id, o.guide_id, o.channel, o.at, o.task_id, o.outcome)

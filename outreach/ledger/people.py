@@ -2,13 +2,15 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class PeopleBook(LedgerCore):
@@ -38,7 +40,7 @@ class PeopleBook(LedgerCore):
             self.put(connection, tables.holdout, new)
         return {"added": len(new), "released": len(gone), "kept": len(arms) - len(new)}
 
-    def holdout(self) -> pd.DataFrame:
+    def holdout(self) -> "pd.DataFrame":
         """Holdout with its history: member_id, since, until (null while held out), arm."""
         c = tables.holdout.c
         return self.frame(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 
 from outreach.ledger import Ledger
+from outreach.ledger.core import alembic_config, newest_schema
 from outreach.ledger.live import MOST_KEPT, LiveLedger, Shelf
 
 NOW = dt.datetime(2026, 3, 2, 10, 0)
@@ -115,3 +117,7 @@ def test_a_shelf_does_not_grow_without_end() -> None:
     for number in range(2 * MOST_KEPT):
         shelf.get("stamp", number, lambda: "answer")
     assert len(shelf._kept[1]) <= MOST_KEPT + 1
+
+
+def test_a_worker_knows_the_newest_schema_without_alembic() -> None:
+    assert newest_schema() == ScriptDirectory.from_config(alembic_config()).get_current_head()
