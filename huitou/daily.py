@@ -14,6 +14,7 @@ from huitou.config import Config
 from huitou.learning import Learned, learned_effect, names_of
 from outreach.inputs import ListInputs
 from outreach.ledger import Ledger
+from outreach.list_rules import urged_frame, with_list_rules
 from outreach.lists import ListPlan, plan_lists
 from outreach.signals import member_signals
 from training.release import SCORED, Release
@@ -47,6 +48,8 @@ def write_lists(
 ) -> ListsWritten:
     """Make every guide's list of `day` (or `only_guides`') and save it; saving the same lists again changes nothing.
 
+    The list rules that head office set in the ledger win over the configuration.
+
     Raises InputError where stores, guides or assignments are missing, or where the release knows more than `day` may.
     """
     as_of = date.fromisoformat(release.manifest["as_of"])
@@ -58,7 +61,9 @@ def write_lists(
     missing = [name for name in ("stores", "guides", "assignments") if tables.get(name) is None]
     if missing:
         raise InputError(f"lists: tables {missing} are missing in the input; contact lists need them")
-    settings = dataclasses.replace(config.contact, horizon_days=int(release.manifest["horizon_days"]))
+    settings = dataclasses.replace(
+        with_list_rules(config.contact, ledger.rules()), horizon_days=int(release.manifest["horizon_days"])
+    )
     inputs = list_inputs(config.brand.id, tables, release, ledger, day)
     seed, names = config.training.seed, names_of(inputs.predictions)
     learned = learned_effect(tables, ledger, day, settings, names, seed=seed, progress=progress)
@@ -89,6 +94,7 @@ def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger,
         holdout=ledger.holdout(),
         suggestions=suggestion_frame(release),
         coupons=_both(tables, "coupons", ["member_id", "valid_to", "status"], None),
+        urged=urged_frame(ledger.rules()),
     )
 
 

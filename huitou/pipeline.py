@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,14 @@ from features.history import History
 from features.progress import Progress, quiet
 from huitou.brand import Brand
 from huitou.config import Config
-from training.cards import member_cards
+from outreach.arms import hash_ids, held_out
+from outreach.settings import ContactSettings
+from training.cards import member_cards, open_assignments
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
 from training.promote import GATES, Promotion, promote
 from training.release import Release, open_release
+from training.release_people import owner_frame
 from training.release_writer import (
     ReleaseParts,
     current_release,
@@ -144,6 +147,9 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
             "due_days": lists.again_due_days,
             "similar": lists.similar,
             "together": lists.together,
+            "own_at": lists.own_at,
+            "own": lists.own,
+            **vars(lists.facts),
         },
         catalogue=catalogue(history, lists.item_ids.tolist()),
         popular={store: np.asarray(codes).tolist() for store, codes in lists.popular.items()},
@@ -154,6 +160,7 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         models=served.folders,
         sources=served.sources,
         fingerprint=history.tables.fingerprint,
+        people=people(history, ids, as_of, config.contact),
     )
     release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
     point_current_at(root, release.release_id)
@@ -167,6 +174,13 @@ def catalogue(history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]
     rows = history.tables["items"].select(*columns).to_pandas().set_index("item_id").reindex(list(item_ids))
     rows["off_shelf_date"] = rows["off_shelf_date"].astype("string")
     return _records(rows.reset_index(names="item_id"))
+
+
+def people(history: History, member_ids: np.ndarray, as_of: date, contact: ContactSettings) -> pd.DataFrame:
+    """guide_id, store_id, is_friend, held_out of the members, in their order."""
+    members = history.tables["members"].select("member_id", "home_store_id", "register_store_id").to_pandas()
+    frame = owner_frame(members, open_assignments(history.tables, as_of), member_ids)
+    return frame.assign(held_out=held_out(hash_ids(member_ids.astype(object)), contact))
 
 
 def places(history: History) -> dict[str, list[dict[str, Any]]]:

@@ -49,6 +49,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/members/{member_id}/export", HEAD_OFFICE),
     Route("DELETE", "/v1/members/{member_id}", HEAD_OFFICE),
     # Items.
+    Route("POST", "/v1/recommendations", SHOP | {"app"}),
+    Route("GET", "/v1/items/{item_id}/members", SHOP),
     Route("GET", "/v1/items/{item_id}/similar", EVERYONE),
     Route("GET", "/v1/items/{item_id}/bought-together", EVERYONE),
     # What happens, and the rules.
@@ -56,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/rules", HEAD_OFFICE),
     Route("PUT", "/v1/rules", HEAD_OFFICE),
     Route("GET", "/v1/experiments/contact/summary", NUMBERS),
+    Route("GET", "/v1/experiments/recommendations/summary", NUMBERS),
     Route("GET", "/v1/readiness", EVERYONE),
     Route("GET", "/v1/model", EVERYONE),
     # Bulk prediction calls: BentoML's own typed APIs.

@@ -1,6 +1,7 @@
 """The table of routes in, `docs/http-api.md` out: run `python -m serving.api_page > docs/http-api.md`."""
 
 from outreach.ledger.outcomes import BLOCKS, OUTCOMES
+from outreach.list_rules import LIST_RULES
 from serving.access import ROUTES
 from serving.answers.shop_rules import ATTRIBUTES
 from serving.routes.operation import NEEDED, RULES
@@ -81,7 +82,12 @@ def api_page() -> str:
     lines.append(
         "\n## Rules\n\n`PUT /v1/rules` sets, with history: " + ", ".join(f"`{name}`" for name in sorted(RULES))
     )
-    lines.append(f".\n{_ITEM_RULES}")
+    lines.append(
+        ".\n\nRules of the contact lists win over `huitou.toml` when lists are next made: in the night, or by\n"
+        "`POST /v1/contact-lists:regenerate`. Null takes one back.\n\n"
+    )
+    lines += [f"- `{name}`: {takes}\n" for name, takes in LIST_RULES.items()]
+    lines.append(f"\n{_ITEM_RULES}")
     return "".join(lines)
 
 

@@ -155,6 +155,7 @@ def recommend(
     n: int,
     store_id: str | None,
     request_id: str,
+    personalised: bool = True,
 ) -> bytes:
     """Items for each member; opt-outs and unknown members get the popular list, as in the single call."""
     results = []
@@ -169,6 +170,7 @@ def recommend(
             slate=slate,
             n=n,
             store_id=store_id,
+            personalised=personalised,
             request_id=f"{request_id}-{place}",
         )
         results.append(orjson.dumps({**{name: answer[name] for name in names}, "error": None}))

@@ -1,5 +1,6 @@
 """The release in use: a worker looks at the `current` link, loads a new one beside the old and swaps one reference."""
 
+import datetime as dt
 import json
 import logging
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import HuitouError
 from features.vector_names import NAMES
@@ -121,18 +123,43 @@ class Served:
         """The member behind an id: cards that were merged answer under the one that stayed."""
         return self.release.aliases.get(member_id, member_id)
 
-    def popular_rung(self, store_id: str) -> Rung:
-        """What sells in a store (in the brand, where the store is not known), ready for `apply_rules`."""
+    def popular_rungs(self, store_id: str) -> tuple[Rung, ...]:
+        """What sells in a store, then what sells in the brand, ready for `apply_rules`."""
         popular = self.release.items.popular
         store_id = store_id if popular.get(store_id) else ""
         found = self._popular.get(store_id)
         if found is None:
-            found = self._popular[store_id] = Rung.of("popular", popular.get(store_id) or ())
+            names = [("store", store_id)] * bool(store_id) + [("brand", "")]
+            found = self._popular[store_id] = tuple(Rung.of(name, popular.get(key) or ()) for name, key in names)
         return found
 
     @cached_property
-    def _popular(self) -> dict[str, Rung]:
+    def _popular(self) -> dict[str, tuple[Rung, ...]]:
         return {}
+
+    def item_rung(self, row: int) -> str:
+        """Which step of the ladder the night filled a member's lists with: own, store, level or brand."""
+        names = self.release.manifest.get("item_rungs") or ("own",)
+        return str(names[min(int(self.release.items.rung[row]), len(names) - 1)])
+
+    @cached_property
+    def item_model(self) -> str:
+        """What the exposure log calls the model behind the item lists."""
+        said = self.sources.get("items", {})
+        return f"{said.get('name') or 'items'}:{said.get('version') or self.version}"[:160]
+
+    @cached_property
+    def as_of_day(self) -> dt.date:
+        return dt.date.fromisoformat(self.as_of)
+
+    @cached_property
+    def cold_items(self) -> NDArray[np.int64]:
+        """Codes of items on sale that nobody has bought yet; none where the release is from before they were counted."""
+        items = self.release.items
+        if items.sold is None or items.sellable is None:
+            return np.zeros(0, np.int64)
+        codes = np.flatnonzero((np.asarray(items.sold) == 0) & (np.asarray(items.sellable) == 1))
+        return codes[~np.isin(codes, list(self.switched_off))]
 
     @cached_property
     def switched_off(self) -> frozenset[int]:

@@ -297,6 +297,11 @@ class ItemSaid(BaseModel):
     title: str | None
     category: str | None
     rank: int
+    rung: str | None = Field(
+        default=None,
+        description="what filled this place: own, context (basket, item looked at, latest events), store, level, brand, "
+        "explore, pin; on lists beside an item similar or together",
+    )
     reason: ReasonSaid | None = None
     due_days: int | None = Field(default=None, description="days until the item is due again, from as_of")
     score: float | None = None
@@ -304,7 +309,7 @@ class ItemSaid(BaseModel):
 
 class RecommendationAnswer(Versioned):
     request_id: str
-    member_id: str
+    member_id: str | None
     slate: Slate
     personalised: bool
     store_id: str | None
@@ -314,10 +319,58 @@ class RecommendationAnswer(Versioned):
         default=None, description="why places stay empty: rules and stock leave too few items"
     )
 
+    context: list[str] = Field(default=[], description="items of the question that were used")
+    unknown_items: list[str] = Field(default=[], description="items of the question that the release does not know")
+
+
+class RecommendationPost(Asked):
+    """A question with its context. Without a member, or for one that nobody knows, the basket and the item speak."""
+
+    member_id: Id | None = None
+    basket: Annotated[list[Id], Field(max_length=50, description="what is in the basket now, newest first")] = []
+    item_id: Id | None = Field(default=None, description="the item being looked at")
+    slate: Slate = Field(default="mixed", alias="list", description="buy again, new for the member, or both")
+    n: Annotated[int, Field(ge=1, le=50)] = 10
+    store_id: Id | None = Field(default=None, description="leaves out what this store has none of")
+    personalised: bool = Field(default=True, description="false gives the list that is equal for all")
+
 
 class ItemsAnswer(Versioned):
     item_id: str
+    store_id: str | None = None
     items: list[ItemSaid]
+    short: int = Field(default=0, description="places of n that stay empty")
+    why_short: str | None = Field(
+        default=None,
+        description="rules_and_stock_leave_too_few, or too_few_known: nothing more is known beside the item",
+    )
+
+
+class MemberToTell(BaseModel):
+    """A member whom the item may interest. score is null for a guide and a manager."""
+
+    member_id: str
+    rank: int
+    display_name: str | None
+    guide_id: str | None
+    reason: ReasonSaid
+    due_days: int | None = Field(default=None, description="days until the item is due again, from as_of")
+    last_purchase: str | None
+    channels: list[str]
+    score: float | None = None
+
+
+class ItemMembersAnswer(Versioned):
+    item_id: str
+    title: str | None
+    guide_id: str | None
+    store_id: str | None
+    members: list[MemberToTell]
+    considered: int = Field(description="members of the guide or store whom the item may interest")
+    left_out: dict[str, int] = Field(description="those of them who are not told, by the first reason that holds")
+    why_none: str | None = Field(
+        default=None, description="not_sold_now (rules, shelf or stock), no_interest, or nobody_may_be_told"
+    )
 
 
 class ConsentPut(Asked):

@@ -174,6 +174,7 @@ class Huitou:
         slate: Annotated[str, Field(pattern="^(again|new|mixed)$")] = "mixed",
         n: Annotated[int, Field(ge=1, le=50)] = 10,
         store_id: str | None = None,
+        personalised: bool = True,
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
         from serving import bulk
@@ -182,7 +183,14 @@ class Huitou:
         call = call_of(ctx.request)
         return _finished(
             bulk.recommend(
-                runtime(), call.who, member_ids, slate=slate, n=n, store_id=store_id, request_id=call.request_id
+                runtime(),
+                call.who,
+                member_ids,
+                slate=slate,
+                n=n,
+                store_id=store_id,
+                personalised=personalised,
+                request_id=call.request_id,
             )
         )
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from features.errors import InputError
+
 HOME_VARIABLE = "HUITOU_HOME"
 SETTINGS_VARIABLE = "HUITOU_SERVING"
 
@@ -25,7 +27,18 @@ class ServingSettings:
     )
     body_limit_bytes: int = field(default=1_000_000, metadata={"doc": "a larger body is answered 413"})
     stale_after_days: int = field(default=3, metadata={"doc": "a release older than this is reported as stale"})
+    explore_share: float = field(
+        default=0.05, metadata={"doc": "share of a member's new and mixed lists that try an item nobody bought yet"}
+    )
+    explore_seed: int = field(default=0, metadata={"doc": "seed of that draw; with the request's id it decides"})
     undo_minutes: int = field(default=30, metadata={"doc": "how long a guide may take back an outcome"})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.explore_share <= 0.5:
+            raise InputError(
+                f"serving.explore_share: expected a share between 0 and 0.5, found {self.explore_share}; "
+                "correct huitou.toml"
+            )
 
 
 @dataclass(frozen=True)

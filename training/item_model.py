@@ -21,6 +21,7 @@ from training.items import NONE
 from training.recommend.candidates import Signals
 from training.recommend.choose import Choice, choose
 from training.recommend.explain import explain
+from training.recommend.facts import ItemFacts, item_facts, owned_items
 from training.recommend.rank_features import NAMES, RankFeatures
 from training.recommend.ranker import Ranker
 from training.recommend.reasons import (
@@ -64,6 +65,8 @@ class ItemLists:
     calibrated, else only an order), `<slate>_reason` uint8 into REASONS, `<slate>_because` int32 the own item a reason
     speaks of. again_due_days: int16[N, n], days until an item is used up, 0 = due or overdue, -1 = no cycle known.
     rung: uint8[N] into RUNGS. similar, together: int32[items, k]. popular: best sellers by store id, "" the brand.
+    facts: what is known of each item. own_at int64[N + 1], own int32: codes of what member k ever bought are
+    own[own_at[k]:own_at[k + 1]].
     """
 
     member_ids: NDArray[Any]
@@ -85,6 +88,9 @@ class ItemLists:
     similar: NDArray[np.int32]
     together: NDArray[np.int32]
     popular: Mapping[str, NDArray[np.int32]]
+    facts: ItemFacts
+    own_at: NDArray[np.int64]
+    own: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -140,12 +146,16 @@ class ItemModel:
         if len(known):
             self._fill_own(state, rows, known, n, parts)
         self._fill_cold(state, rows, np.setdiff1d(np.arange(len(ids)), known), n, parts)
+        own_at, own = owned_items(state.own, rows)
         return ItemLists(
             member_ids=ids,
             item_ids=state.item_ids,
             similar=self._keep("similar", lambda: best_columns(state.similar, NEIGHBOURS_SHOWN)),
             together=self._keep("together", lambda: best_columns(state.together, NEIGHBOURS_SHOWN)),
             popular=self._popular(),
+            facts=self._keep("facts", lambda: item_facts(state)),
+            own_at=own_at,
+            own=own,
             **parts,
         )
 

@@ -12,6 +12,8 @@ releases/<id>/
     members/vectors.npy      float32 [members, columns] for `why` answers
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
+    items/sold.npy, items/sellable.npy, items/cycle_days.npy [items]; items/own_at.npy, items/own.npy: see ItemArrays
+    people/, members/friend.npy, members/held_out.npy: see training.release_people; absent from releases before 0.2
     stores.json, guides.json rows of the contract; aliases.json old card number -> member id
 """
 
@@ -27,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import HuitouError
+from training.release_people import People, read_people
 
 SCHEMA = 1
 SCORED, COLD, NEVER_SCORED = 0, 1, 2
@@ -64,7 +67,9 @@ class ItemArrays:
     of the same shape into the manifest's item_reasons, whose sentences may speak of {item}, the own item coded in
     `because[name]`, and of {days}; `due_days` int16 [members, n] beside `again` (-1 none); `rung` uint8 [members] into
     the manifest's item_rungs: which step of the ladder filled the lists; `similar`, `together` int32 [items, k];
-    `popular` maps a store id (or "" for the brand) to codes in order.
+    `popular` maps a store id (or "" for the brand) to codes in order. What releases of older versions lack is empty
+    or None: `sold` int32 [items] baskets before as_of, `sellable` uint8 [items], `cycle_days` float32 [items] (NaN = no
+    cycle); codes of what member k ever bought are own[own_at[k]:own_at[k + 1]].
     """
 
     item_ids: tuple[str, ...]
@@ -78,6 +83,17 @@ class ItemArrays:
     similar: npt.NDArray[np.int32]
     together: npt.NDArray[np.int32]
     popular: Mapping[str, tuple[int, ...]]
+    sold: npt.NDArray[np.int32] | None = None
+    sellable: npt.NDArray[np.uint8] | None = None
+    cycle_days: npt.NDArray[np.float32] | None = None
+    own_at: npt.NDArray[np.int64] | None = None
+    own: npt.NDArray[np.int32] | None = None
+
+    def owned(self, row: int) -> npt.NDArray[np.int32]:
+        """Codes of what a member ever bought."""
+        if self.own_at is None or self.own is None:
+            return np.zeros(0, np.int32)
+        return np.asarray(self.own[int(self.own_at[row]) : int(self.own_at[row + 1])])
 
     @cached_property
     def code_of(self) -> dict[str, int]:
@@ -100,6 +116,9 @@ class Release:
     cards_at: npt.NDArray[np.int64]
     cards: npt.NDArray[np.uint8]
     items: ItemArrays = field(repr=False)
+    people: People | None = field(default=None, repr=False)
+    friend: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
+    held_out: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @cached_property
     def stores(self) -> tuple[dict[str, Any], ...]:
@@ -204,6 +223,10 @@ def open_release(path: Path) -> Release:
         except (OSError, ValueError) as error:
             raise BrokenRelease(f"release {path.name}: {name}.npy cannot be read: {error}") from error
 
+    def newer(name: str) -> Any:
+        """An array that releases of older versions lack."""
+        return array(name) if f"{name}.npy" in manifest["files"] else None
+
     catalogue = json.loads((path / "items/catalogue.json").read_text(encoding="utf-8"))
     popular = json.loads((path / "items/popular.json").read_text(encoding="utf-8"))
     slates = ("again", "new", "mixed")
@@ -219,6 +242,7 @@ def open_release(path: Path) -> Release:
         similar=array("items/similar"),
         together=array("items/together"),
         popular={store: tuple(codes) for store, codes in popular.items()},
+        **{name: newer(f"items/{name}") for name in ("sold", "sellable", "cycle_days", "own_at", "own")},
     )
     cards_at = array("members/cards_at")
     empty = not len(cards_at) or not int(cards_at[-1])
@@ -237,6 +261,9 @@ def open_release(path: Path) -> Release:
         if empty
         else np.memmap(path / "members/cards.bin", np.uint8, mode="r").view(np.ndarray),
         items=items,
+        people=read_people(path) if "people/rows.npy" in manifest["files"] else None,
+        friend=newer("members/friend"),
+        held_out=newer("members/held_out"),
     )
     members = len(release.ids)
     lengths = {name: len(values) for name, values in release.predictions.items()} | {
@@ -246,6 +273,8 @@ def open_release(path: Path) -> Release:
         "cards_at": len(release.cards_at) - 1,
         **{name: len(values) for name, values in release.items.slates.items()},
     }
+    if items.own_at is not None:
+        lengths["own_at"] = len(items.own_at) - 1
     uneven = {name: n for name, n in lengths.items() if n != members}
     if uneven:
         raise BrokenRelease(f"release {path.name}: {members} member ids, but {uneven}")

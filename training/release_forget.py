@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from training.release import Release, open_release, sign
+from training.release_people import rewrite_people
 from training.release_writer import current_release, list_releases, point_current_at
 
 # Arrays with one row a member; everything else in a release speaks of no member.
@@ -54,6 +55,8 @@ def _write_without(release: Release, row: int, target: Path) -> None:
     for path in per_member:
         values = np.load(path, allow_pickle=False)
         np.save(path, np.delete(values, row, axis=0), allow_pickle=False)
+    _forget_owned(release, row, staging)
+    rewrite_people(staging, row)
     start, end = int(release.cards_at[row]), int(release.cards_at[row + 1])
     blob = np.asarray(release.cards)
     (staging / "members/cards.bin").write_bytes(blob[:start].tobytes() + blob[end:].tobytes())
@@ -76,3 +79,13 @@ def _write_without(release: Release, row: int, target: Path) -> None:
     open_release(staging).verify()
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+
+
+def _forget_owned(release: Release, row: int, staging: Path) -> None:
+    """What the member bought leaves the arrays of all that members own."""
+    if release.items.own_at is None or release.items.own is None:
+        return
+    at, own = np.array(release.items.own_at), np.array(release.items.own)
+    start, end = int(at[row]), int(at[row + 1])
+    np.save(staging / "items/own.npy", np.delete(own, slice(start, end)), allow_pickle=False)
+    np.save(staging / "items/own_at.npy", np.concatenate([at[: row + 1], at[row + 2 :] - (end - start)]))

@@ -25,6 +25,7 @@ from features.progress import Progress, quiet
 from features.vectors import COLUMNS, MemberVectors
 from training.curve_model import CurveModel
 from training.release import SCHEMA, BrokenRelease, Release, open_release, sign
+from training.release_people import write_people
 from training.scoring import ModelSource, Predictions
 
 # A label column holds at most 254 labels; 255 is null.
@@ -41,7 +42,7 @@ class ReleaseParts:
     predictions: what scoring made. cards: one JSON object (bytes) a member, in the order of predictions.frame.
     items: the arrays of `training.release.ItemArrays` by name, rows in the order of predictions.frame.
     places: rows of stores and guides. aliases: old card number -> member. models: folder of each task's saved model. sources: which version serves each task, and why.
-    fingerprint: digest of the input tables. columns of `vectors` are features.vectors.COLUMNS.
+    fingerprint: digest of the input tables. people: guide_id, store_id, is_friend, held_out in the order of the members. columns of `vectors` are features.vectors.COLUMNS.
     """
 
     brand_id: str
@@ -57,6 +58,7 @@ class ReleaseParts:
     models: Mapping[str, Path]
     sources: Mapping[str, ModelSource]
     fingerprint: str
+    people: pd.DataFrame | None = None
 
 
 def release_id(parts: ReleaseParts) -> str:
@@ -82,6 +84,8 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
     (staging / "items").mkdir()
     progress("members", 0.1)
     labels = _write_members(staging / "members", parts)
+    if parts.people is not None:
+        write_people(staging, parts.people)
     progress("items", 0.5)
     for key, array in parts.slates.items():
         np.save(staging / f"items/{key}.npy", array, allow_pickle=False)

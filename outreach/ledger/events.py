@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("order", "return", "view", "stock")
+# The name under which the summary of the exposure log is kept.
+EXPOSURE_REPORT = "recommendations"
 
 
 class EventBook(LedgerCore):
@@ -76,36 +78,83 @@ class EventBook(LedgerCore):
         with self.reading() as connection:
             return {member for (member,) in connection.execute(wanted)}
 
-    def bought_items(self, member_id: str) -> set[str]:
-        """Items of a member's order events: bought since the release, as far as the service was told."""
-        return {item for (item,) in self.rows(_BOUGHT, {"brand": self.brand_id, "member": member_id}) if item}
+    def buyers_since(self, item_id: str, member_ids: Sequence[str], since: dt.datetime) -> set[str]:
+        """Those of the members with an order or a return of an item at or after a moment."""
+        c = tables.event.c
+        found: set[str] = set()
+        with self.reading() as connection:
+            for start in range(0, len(member_ids), 500):
+                wanted = sa.select(c.member_id).where(
+                    c.brand_id == self.brand_id,
+                    c.member_id.in_(list(member_ids[start : start + 500])),
+                    c.kind.in_(("order", "return")),
+                    c.item_id == item_id,
+                    c["at"] >= since,
+                )
+                found |= {member for (member,) in connection.execute(wanted)}
+        return found
 
     def sold_out(self, store_id: str) -> set[str]:
         """Items that a store was said to have none of."""
         return {item for (item,) in self.rows(_SOLD_OUT, {"brand": self.brand_id, "store": store_id})}
 
     def note_exposures(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what was shown: request_id, at, member_id, store_id, slate, personalised, release_id, items in order."""
+        """Keep what was shown: request_id, at, member_id, store_id, slate, personalised, release_id, items in order;
+
+        optional role, model, rungs and propensities (one a place), explore_share.
+        """
         full = []
         for row in rows:
-            kept = dict(row) | {"brand_id": self.brand_id}
-            kept["items_json"] = orjson.dumps(list(kept.pop("items"))).decode()
+            absent: dict[str, Any] = dict.fromkeys(("role", "model", "explore_share"))
+            kept = absent | dict(row) | {"brand_id": self.brand_id}
+            for name in ("items", "rungs", "propensities"):
+                kept[f"{name}_json"] = orjson.dumps(list(kept.pop(name, ()))).decode()
             full.append(kept)
         with self.writing() as connection:
             self.insert_new(connection, tables.exposure, full)
 
-    def exposures(self, before: dt.date) -> "pd.DataFrame":
-        """What was shown before a day, with the columns of `note_exposures`."""
+    def exposures(self, before: dt.date, since: dt.date = dt.date.min) -> "pd.DataFrame":
+        """What was shown from a day on and before another, with the columns of `note_exposures`.
+
+        Rows of versions that did not log a place's rung and chance have "" and 1 there, and an explore_share of 0.
+        """
         c = tables.exposure.c
+        names = ("request_id", "at", "member_id", "store_id", "slate", "personalised", "release_id", "role", "model")
+        lists = ("items", "rungs", "propensities")
         frame = self.frame(
-            sa.select(
-                c.request_id, c.at, c.member_id, c.store_id, c.slate, c.personalised, c.release_id, c.items_json
-            )
+            sa.select(*(c[name] for name in (*names, "explore_share")), *(c[f"{name}_json"] for name in lists))
             .where(c.brand_id == self.brand_id, c["at"] < dt.datetime.combine(before, dt.time()))
+            .where(c["at"] >= dt.datetime.combine(since, dt.time()))
             .order_by(c["at"], c.request_id)
         )
-        frame["items"] = [orjson.loads(text) for text in frame.pop("items_json")]
+        for name in lists:
+            frame[name] = [orjson.loads(text) if text else [] for text in frame.pop(f"{name}_json")]
+        for name, empty in (("rungs", ""), ("propensities", 1.0)):
+            frame[name] = [
+                found if len(found) == len(items) else [empty] * len(items)
+                for found, items in zip(frame[name], frame["items"], strict=True)
+            ]
+        for name, empty in (("role", ""), ("model", ""), ("explore_share", 0.0)):
+            frame[name] = [empty if value is None or value != value else value for value in frame[name]]
         return frame
+
+    def count_exposures(self) -> int:
+        """How many lists were ever shown."""
+        c = tables.exposure.c
+        with self.reading() as connection:
+            wanted = sa.select(sa.func.count()).select_from(tables.exposure).where(c.brand_id == self.brand_id)
+            return int(connection.execute(wanted).scalar() or 0)
+
+    def item_events(self, since: dt.date, before: dt.date) -> "pd.DataFrame":
+        """Views and orders of items by members: member_id, item_id, kind, at."""
+        c = tables.event.c
+        return self.frame(
+            sa.select(c.member_id, c.item_id, c.kind, c["at"])
+            .where(c.brand_id == self.brand_id, c.kind.in_(("view", "order")), c.member_id != "", c.item_id != "")
+            .where(c["at"] >= dt.datetime.combine(since, dt.time()))
+            .where(c["at"] < dt.datetime.combine(before, dt.time()))
+            .order_by(c["at"], c.event_id)
+        )
 
     def note_audit(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep who looked at what: at, actor (token id), role, action, member_id, detail."""
@@ -128,10 +177,7 @@ class EventBook(LedgerCore):
             return [plain_row(row) for row in connection.execute(wanted).mappings()]
 
 
-_E, _S = tables.event.c, tables.stock.c
-_BOUGHT = sa.select(_E.item_id).where(
-    _E.brand_id == sa.bindparam("brand"), _E.member_id == sa.bindparam("member"), _E.kind == "order"
-)
+_S = tables.stock.c
 _SOLD_OUT = sa.select(_S.item_id).where(
     _S.brand_id == sa.bindparam("brand"), _S.store_id == sa.bindparam("store"), _S.qty <= 0
 )

@@ -6,10 +6,12 @@ import hmac
 import secrets
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
+from outreach.list_rules import without_member
 
 # Tables whose rows about a member are deleted; the audit trail is kept three years and pseudonymised instead.
 DELETED = (
@@ -44,6 +46,7 @@ class ForgettingBook(LedgerCore):
                 .values(member_id=f"forgotten:{mark[:32]}")
             ).rowcount
             self._forget_in_jobs(connection, member_id)
+            self._forget_in_rules(connection, member_id)
             self.put(connection, tables.forgotten, [{"brand_id": self.brand_id, "member_mark": mark, "at": at}])
         if self.engine.dialect.name == "sqlite":
             self._scrub_file()
@@ -96,6 +99,18 @@ class ForgettingBook(LedgerCore):
         named = sa.or_(c.request_json.contains(f'"{member_id}"'), c.result_json.contains(f'"{member_id}"'))
         done = sa.and_(c.brand_id == self.brand_id, named, c.state.in_(("done", "failed")))
         connection.execute(tables.job.update().where(done).values(request_json="{}", result_json="{}"))
+
+    def _forget_in_rules(self, connection: sa.Connection, member_id: str) -> None:
+        """Head office may have urged the member: take the id out of that rule and its history."""
+        c = tables.rule.c
+        here = sa.and_(c.brand_id == self.brand_id, c.name == "urged")
+        rows = connection.execute(sa.select(c.version, c.value_json).where(here)).all()
+        for version, text in rows:
+            value = orjson.loads(text)
+            left = without_member(value, member_id)
+            if left != value:
+                changed = tables.rule.update().where(here, c.version == version)
+                connection.execute(changed.values(value_json=orjson.dumps(left).decode()))
 
     def _scrub_file(self) -> None:
         """SQLite keeps deleted bytes in free pages and in its log: rewrite both."""

@@ -1,13 +1,16 @@
 """The book of learning: what a morning's draw leaves for the effect to be learned from, kept for a limited time."""
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 import orjson
-import pandas as pd
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROW = ("member_id", "listed", "propensity", "kept_share")
 
@@ -15,7 +18,7 @@ ROW = ("member_id", "listed", "propensity", "kept_share")
 class LearningBook(LedgerCore):
     """Chances and standings of the members of the learning panel, by morning."""
 
-    def save_morning(self, date: dt.date, chances: pd.DataFrame, rows: pd.DataFrame, *, keep_days: int) -> None:
+    def save_morning(self, date: dt.date, chances: "pd.DataFrame", rows: "pd.DataFrame", *, keep_days: int) -> None:
         """Keep a morning in one transaction; saving it again replaces it, and what is older than `keep_days` goes.
 
         Args:
@@ -51,7 +54,7 @@ class LearningBook(LedgerCore):
                 if new:
                     connection.execute(table.insert(), new)
 
-    def learning_rows(self, before: dt.date) -> pd.DataFrame:
+    def learning_rows(self, before: dt.date) -> "pd.DataFrame":
         """Rows of mornings before a day: date, member_id, listed, propensity, kept_share, one column per standing part."""
         c = tables.learning_row.c
         frame = self.frame(
@@ -59,6 +62,8 @@ class LearningBook(LedgerCore):
             .where(c.brand_id == self.brand_id, c.date < before)
             .order_by(c.date, c.member_id)
         )
+        import pandas as pd  # not at the top: the service opens a ledger without it
+
         standing = pd.DataFrame([orjson.loads(text) for text in frame.pop("standing_json")], index=frame.index)
         return pd.concat([frame, standing], axis=1)
 
@@ -71,7 +76,7 @@ class LearningBook(LedgerCore):
             every, taken, days = connection.execute(wanted.where(c.brand_id == self.brand_id)).one()
         return {"listed": int(taken or 0), "others": int(every) - int(taken or 0), "days": int(days)}
 
-    def drawn(self, since: dt.date, before: dt.date) -> pd.DataFrame:
+    def drawn(self, since: dt.date, before: dt.date) -> "pd.DataFrame":
         """Members listed by the draw, date and member_id: tasks that were neither forced nor replaced."""
         c = tables.contact_task.c
         return self.frame(
@@ -84,7 +89,7 @@ class LearningBook(LedgerCore):
             )
         )
 
-    def unfriended(self, before: dt.date) -> pd.DataFrame:
+    def unfriended(self, before: dt.date) -> "pd.DataFrame":
         """Who was told to be no friend any more, and when: member_id, at."""
         c = tables.outcome.c
         return self.frame(

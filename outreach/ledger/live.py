@@ -10,7 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -23,20 +23,31 @@ from outreach.ledger.tokens import TokenHolder, TokenKept, token_hash
 KEPT_SECONDS = 5.0
 # Answers kept per kind; when there are more, all are dropped and read again as they are asked for.
 MOST_KEPT = 5_000
+# Views of a member that a list looks at.
+NEWEST_VIEWS = 30
 
 Kept = TypeVar("Kept")
+
+
+class Happened(NamedTuple):
+    """An event of a member and an item: kind is order, return or view."""
+
+    at: dt.datetime
+    kind: str
+    item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class MemberNow:
     """What the ledger holds of a member that an answer must obey.
 
-    said: purpose -> granted; blocks: kind and end (None: until lifted); bought: items of order events since the release.
+    said: purpose -> granted; blocks: kind and end (None: until lifted); happened: orders, returns and the newest views of
+    items, newest first.
     """
 
     said: dict[str, bool]
     blocks: tuple[tuple[str, dt.datetime | None], ...]
-    bought: frozenset[str]
+    happened: tuple[Happened, ...]
     forgotten: bool
 
     def standing(self, at: dt.datetime) -> Standing:
@@ -126,7 +137,7 @@ def read_member(ledger: Ledger, member_id: str) -> MemberNow:
     values = {"brand": ledger.brand_id, "member": member_id, "mark": ledger.member_mark(member_id)}
     said: dict[str, tuple[Any, bool]] = {}
     blocks: list[tuple[str, dt.datetime | None]] = []
-    bought: set[str] = set()
+    happened: list[Happened] = []
     forgotten = False
     for part, name, state, when in ledger.rows(_MEMBER, values):
         if part == _SAID:
@@ -135,19 +146,19 @@ def read_member(ledger: Ledger, member_id: str) -> MemberNow:
                 said[name] = (when, state == "granted")
         elif part == _BLOCK:
             blocks.append((name, dt.datetime.fromisoformat(when) if isinstance(when, str) else when))
-        elif part == _BOUGHT:
-            bought.add(name)
+        elif part == _HAPPENED:
+            happened.append(Happened(dt.datetime.fromisoformat(when) if isinstance(when, str) else when, state, name))
         else:
             forgotten = True
     return MemberNow(
         {purpose: granted for purpose, (_, granted) in said.items()},
         tuple(sorted(blocks, key=lambda block: block[0])),
-        frozenset(bought),
+        tuple(sorted(happened, reverse=True)),
         forgotten,
     )
 
 
-_SAID, _BLOCK, _BOUGHT, _FORGOTTEN = range(4)
+_SAID, _BLOCK, _HAPPENED, _FORGOTTEN = range(4)
 
 
 def _member_statement() -> Any:
@@ -164,14 +175,22 @@ def _member_statement() -> Any:
             sa.type_coerce(when, sa.DateTime).label("at"),
         )
 
+    views = (
+        part(_HAPPENED, e.item_id, e.kind, e["at"])
+        .where(e.brand_id == brand, e.member_id == member, e.kind == "view", e.item_id != "")
+        .order_by(e["at"].desc())
+        .limit(sa.literal_column(str(NEWEST_VIEWS)))
+        .subquery("views")
+    )
     nothing: Any = sa.literal_column("''")
     never: Any = sa.cast(sa.null(), sa.DateTime)
     parts = [
         part(_SAID, c.purpose, c.state, c.at).where(c.brand_id == brand, c.member_id == member),
         part(_BLOCK, o.kind, nothing, o.until).where(o.brand_id == brand, o.member_id == member),
-        part(_BOUGHT, e.item_id, nothing, never).where(
-            e.brand_id == brand, e.member_id == member, e.kind == "order", e.item_id != ""
+        part(_HAPPENED, e.item_id, e.kind, e["at"]).where(
+            e.brand_id == brand, e.member_id == member, sa.or_(e.kind == "order", e.kind == "return"), e.item_id != ""
         ),
+        sa.select(views),
         part(_FORGOTTEN, nothing, nothing, never).where(f.brand_id == brand, f.member_mark == mark),
     ]
     return sa.union_all(*parts)

@@ -170,7 +170,13 @@ exposure = sa.Table(
     sa.Column("personalised", sa.Boolean, nullable=False),
     sa.Column("release_id", sa.String(160)),
     sa.Column("items_json", sa.Text, nullable=False),  # item ids in the order shown
+    sa.Column("role", sa.String(32)),  # of the caller: only the app shows a list to the member
+    sa.Column("model", sa.String(160)),  # which model's lists these were
+    sa.Column("rungs_json", sa.Text),  # which step of the ladder filled each place
+    sa.Column("propensities_json", sa.Text),  # P(this item at this place), given the request
+    sa.Column("explore_share", sa.Float),  # P(an item without history was drawn), 0 where none could be
     sa.Index("exposure_by_member", "brand_id", "member_id", "at"),
+    sa.Index("exposure_by_time", "brand_id", "at"),
 )
 
 audit = sa.Table(

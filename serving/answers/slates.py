@@ -1,17 +1,20 @@
-"""A member and a store in, items to show out: the release's lists under the shop's rules, without what was just bought."""
+"""A member, a basket and a store in, items to show out: the release's lists with what happened since, under the shop's rules."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from outreach.ledger.live import Live
 from serving.access import Caller
+from serving.answers.exploring import EXPLORE, Explored, explore, unexplored
+from serving.answers.happened import NOTHING, Since, since_release
 from serving.answers.members import find_member, versions
-from serving.errors import ApiError, not_found
+from serving.errors import ApiError
 from serving.releases import Served
 from serving.runtime import Runtime
-from training.recommend.rules import Compiled, Rung, apply_rules
+from training.recommend.rules import Compiled, Rung, apply_rules, fold_in
 from training.release import NEVER_SCORED
 
 SLATES = ("again", "new", "mixed")
@@ -20,160 +23,263 @@ MOST = 50
 WHY_SHORT = "rules_and_stock_leave_too_few"
 PINNED = {"code": "PINNED", "zh": "本店推荐", "en": "picked by the shop"}
 POPULAR = {"code": "POPULAR", "zh": "本店热销", "en": "popular here"}
+BRAND_POPULAR = {"code": "POPULAR", "zh": "本品牌热卖", "en": "popular in the brand"}
+EXPLORING = {"code": "explore", "zh": "新品尝鲜", "en": "New in the shop"}
+TOGETHER = {"code": "together", "zh": "常与{item}一起买", "en": "Often bought together with {item}"}
+SIMILAR = {"code": "similar", "zh": "与{item}相近", "en": "Close to {item}"}
+# Lists of whoever may not be given anything chosen for them: equal for all, whatever else is known.
+IMPERSONAL = frozenset({"not_personalised", "opted_out", "not_scored"})
+# The rung of items that a basket, an item looked at or an event since the release brought in.
+CONTEXT = "context"
 
 
 def recommendations(
     runtime: Runtime,
     live: Live,
     caller: Caller,
-    member_id: str,
+    member_id: str | None,
     *,
     slate: str = "mixed",
     n: int = 10,
     store_id: str | None = None,
     personalised: bool = True,
+    basket: Sequence[str] = (),
+    item_id: str | None = None,
     request_id: str = "",
 ) -> dict[str, Any]:
-    """The answer of GET /v1/members/{id}/recommendations; logs what it shows.
+    """The answer of GET /v1/members/{id}/recommendations and of POST /v1/recommendations; logs what it shows.
 
-    Not personalised (asked for, opted out, a minor, an unknown member) means: the store's popular list, equal for all.
+    Not personalised (asked for, opted out, a minor) means: the store's popular list, equal for all. A member nobody knows,
+    or none at all, gets what goes with the basket and the item looked at, then the popular list.
     """
-    served = runtime.served
-    release = served.release
-    at = runtime.now()
-    member_id = served.canonical(member_id)
-    row = release.index(member_id)
-    if caller.role in ("guide", "manager"):
-        served, row, _ = find_member(runtime, caller, member_id, live)
-        release = served.release
-    reason = None
-    now = live.member(member_id)
-    if row is None or now.forgotten:
-        reason = "unknown_member"
-    elif not personalised:
-        reason = "not_personalised"
-    elif not now.standing(at).personalised:
-        reason = "opted_out"
-    elif release.kind[row] == NEVER_SCORED:
-        reason = "not_scored"
-    rules = runtime.shop_rules.compiled(runtime.ledger, live, served, at.date())
-    sold_out = _codes(served, live.sold_out(store_id)) if store_id else set()
-    items: list[dict[str, Any]] = []
-    short = n
-    if reason is None and row is not None:
-        hidden = sold_out | _codes(served, now.bought)
-        items, short = _own(served, row, slate, n, rules, hidden, store_id or "", caller.sees_scores)
-        if not items:
-            known = bool((release.items.slates[slate][row] >= 0).any())
-            reason = "nothing_allowed" if known else "no_history"
-    if reason is not None:
-        # The same for everybody who is not personalised: the store asked for, not the member's own.
-        items, short = _popular(served, n, rules, sold_out, store_id or "")
+    served, at = runtime.served, runtime.now()
+    row, reason = None, "no_member" if personalised else "not_personalised"
+    since = NOTHING
+    if member_id is not None:
+        member_id = served.canonical(member_id)
+        row = served.release.index(member_id)
+        if caller.role in ("guide", "manager"):
+            served, row, _ = find_member(runtime, caller, member_id, live)
+        now = live.member(member_id)
+        reason = ""
+        if row is None or now.forgotten:
+            row, reason = None, "unknown_member"
+        if not personalised:
+            reason = reason or "not_personalised"
+        elif not now.standing(at).personalised:
+            # A member whom no release knows yet may have refused already.
+            reason = "opted_out"
+        elif row is not None and served.release.kind[row] == NEVER_SCORED:
+            reason = "not_scored"
+        else:
+            since = since_release(served, now.happened, at)
+    impersonal = not personalised or reason in IMPERSONAL
+    carried = [] if impersonal else [one for one in (item_id, *basket) if one is not None]
+    code_of = served.release.items.code_of
+    context = list(dict.fromkeys(code_of[one] for one in carried if one in code_of))
+    sold_out = codes_of(served, live.sold_out(store_id)) if store_id else set()
+    made = _Making(
+        served,
+        runtime.shop_rules.compiled(runtime.ledger, live, served, at.date()),
+        slate,
+        n,
+        store_id or "",
+        NOTHING if impersonal else since,
+        context,
+        sold_out | set(context) | (set() if impersonal else since.hidden),
+    )
+    found = None
+    if row is not None and not reason:
+        found = made.own(row)
+        if not any(rung != "pin" for rung in found.shown.rungs):
+            known = bool((served.release.items.slates[slate][row] >= 0).any())
+            found, reason = None, "nothing_allowed" if known else "no_history"
+        elif caller.role == "app" and slate != "again":
+            settings = runtime.settings
+            drawn = explore(
+                found.shown,
+                served.cold_items,
+                made.rules,
+                made.hidden,
+                settings.explore_share,
+                settings.explore_seed,
+                request_id,
+            )
+            found = _Found(drawn, found.places, found.rung_name)
+    if found is None:
+        found = made.popular(impersonal)
+    items = made.items(found, row if not reason else None, caller.sees_scores)
     answer = {
         "request_id": request_id,
         "member_id": member_id,
         "slate": slate,
-        "personalised": reason is None,
+        "personalised": not reason,
         "store_id": store_id,
         "items": items,
-        "short": short,
-        "why_short": WHY_SHORT if short else None,
+        "short": found.shown.short,
+        "why_short": WHY_SHORT if found.shown.short else None,
+        "context": [served.release.items.item_ids[code] for code in context],
+        "unknown_items": sorted({one for one in carried if one not in code_of}),
         **versions(served, "items"),
     }
-    if reason is not None:
+    if reason:
         answer |= {"source": "fallback", "fallback_reason": reason}
     runtime.metrics.answered("items", answer["source"])
     runtime.journal.exposure(
         {
             "request_id": request_id,
             "at": at,
-            "member_id": member_id,
+            "member_id": member_id or "",
             "store_id": store_id or "",
             "slate": slate,
-            "personalised": reason is None,
-            "release_id": release.release_id,
+            "personalised": not reason,
+            "release_id": served.release.release_id,
+            "role": caller.role,
+            "model": served.item_model if not reason else "popular",
             "items": [item["item_id"] for item in items],
+            "rungs": [item["rung"] for item in items],
+            "propensities": found.explored.propensities,
+            "explore_share": found.explored.share,
         }
     )
     return answer
 
 
-def _own(
-    served: Served, row: int, slate: str, n: int, rules: Compiled, hidden: set[int], store_id: str, scores: bool
-) -> tuple[list[dict[str, Any]], int]:
-    """The member's own list under the shop's rules, and how many places stay empty; popular items fill what is left.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A list with its chances; places: code -> place in the release's list; rung_name: what that list is called."""
 
-    The list to buy again is not filled up: what was never bought does not belong there.
-    """
-    arrays = served.release.items
-    codes = arrays.slates[slate][row]
-    own = Rung.of("own", codes)
-    if len(own.codes) == 0:
-        return [], n
+    explored: Explored
+    places: dict[int, int]
+    rung_name: str
 
-    def ladder() -> Iterator[Rung]:
-        yield own
-        if slate == "mixed":
-            yield served.popular_rung(store_id)
-        elif slate == "new":
-            popular = served.popular_rung(store_id)
-            unknown = ~np.isin(popular.codes, arrays.slates["again"][row])
-            yield Rung(popular.name, popular.codes[unknown], popular.scores[unknown])
-
-    shown = apply_rules(ladder(), n, rules, hidden=hidden)
-    reasons, points = arrays.reasons[slate][row], arrays.scores[slate][row]
-    places = {code: place for place, code in enumerate(codes.tolist()) if code >= 0}
-    items: list[dict[str, Any]] = []
-    for code, rung in zip(shown.codes.tolist(), shown.rungs, strict=True):
-        item = item_said(served, code, len(items) + 1)
-        place = places.get(code)
-        if place is None:
-            item["reason"] = PINNED if rung == "pin" else POPULAR
-        else:
-            due = int(arrays.due_days[row][place]) if slate == "again" else -1
-            item["due_days"] = None if due == -1 else due
-            because = int(arrays.because[slate][row][place])
-            item["reason"] = served.item_reason(int(reasons[place]), because, item["due_days"])
-            if scores:
-                item["score"] = float(points[place])
-        items.append(item)
-    return items, shown.short
+    @property
+    def shown(self) -> Any:
+        return self.explored.shown
 
 
-def _popular(
-    served: Served, n: int, rules: Compiled, hidden: set[int], store_id: str
-) -> tuple[list[dict[str, Any]], int]:
-    shown = apply_rules([served.popular_rung(store_id)], n, rules, hidden=hidden)
-    items = [
-        item_said(served, code, rank) | {"reason": PINNED if rung == "pin" else POPULAR}
-        for rank, (code, rung) in enumerate(zip(shown.codes.tolist(), shown.rungs, strict=True), 1)
-    ]
-    return items, shown.short
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """What a list is made from. context: codes of the basket and the item looked at; hidden: codes not to be shown."""
+
+    served: Served
+    rules: Compiled
+    slate: str
+    n: int
+    store_id: str
+    since: Since
+    context: list[int]
+    hidden: set[int] | frozenset[int]
+
+    @property
+    def recent(self) -> list[int]:
+        """What to fold in, newest first: the basket of this moment before the events of the last days."""
+        return list(dict.fromkeys([*self.context, *self.since.recent]))
+
+    def own(self, row: int) -> _Found:
+        """The member's own list with what happened since, then what sells in the store and in the brand.
+
+        The list to buy again is not filled up: what was never bought does not belong there.
+        """
+        arrays = self.served.release.items
+        codes = arrays.slates[self.slate][row]
+        places = {code: place for place, code in enumerate(codes.tolist()) if code >= 0}
+
+        def ladder() -> Iterator[Rung]:
+            own = self.folded(codes)
+            if self.slate == "again":
+                own = _only(own, np.isin(own.codes, codes))
+            elif self.slate == "new" and self.recent:
+                own = _only(own, ~np.isin(own.codes, self.bought(row)))
+            yield own
+            if not len(own.codes):
+                return  # nothing of the member's own: not a list of theirs, whatever would fill it
+            if self.slate == "mixed":
+                yield from self.served.popular_rungs(self.store_id)
+            elif self.slate == "new":
+                bought = self.bought(row)
+                for rung in self.served.popular_rungs(self.store_id):
+                    yield _only(rung, ~np.isin(rung.codes, bought))
+
+        hidden = self.hidden | self.since.bought if self.slate == "new" else self.hidden
+        shown = apply_rules(ladder(), self.n, self.rules, hidden=hidden)
+        return _Found(unexplored(shown), places, self.served.item_rung(row))
+
+    def bought(self, row: int) -> np.ndarray:
+        """Codes of what the member ever bought, as far as the release says."""
+        arrays = self.served.release.items
+        owned = arrays.owned(row)
+        if not owned.size:
+            owned = arrays.slates["again"][row]
+        return owned
+
+    def popular(self, impersonal: bool) -> _Found:
+        """What sells in the store and in the brand; before that what goes with the basket, for whom that is allowed."""
+        rungs = [] if impersonal or not self.recent else [self.folded(())]
+        shown = apply_rules(
+            [*rungs, *self.served.popular_rungs(self.store_id)], self.n, self.rules, hidden=self.hidden
+        )
+        return _Found(unexplored(shown), {}, "own")
+
+    def folded(self, codes: Any) -> Rung:
+        """A list of the release with what is like, or bought with, the recent items moved up or joined."""
+        recent = self.recent
+        if not recent:
+            return Rung.of("own", codes)
+        arrays = self.served.release.items
+        return fold_in(codes, None, recent, arrays.similar, arrays.together, stay=self.since.recent)
+
+    def items(self, found: _Found, row: int | None, scores: bool) -> list[dict[str, Any]]:
+        """The list as the interface shows it: a rung and a reason each, and scores for those who may see them."""
+        served, slate = self.served, self.slate
+        arrays = served.release.items
+        items: list[dict[str, Any]] = []
+        for code, rung in zip(found.shown.codes.tolist(), found.shown.rungs, strict=True):
+            item = item_said(served, code, len(items) + 1)
+            place = found.places.get(code) if row is not None and rung not in ("pin", EXPLORE) else None
+            if place is not None and row is not None:
+                due = self.since.due.get(code, int(arrays.due_days[row][place])) if slate == "again" else -1
+                item["rung"] = found.rung_name
+                item["due_days"] = None if due == -1 else due
+                because = int(arrays.because[slate][row][place])
+                item["reason"] = served.item_reason(int(arrays.reasons[slate][row][place]), because, item["due_days"])
+                if scores:
+                    item["score"] = float(arrays.scores[slate][row][place])
+            elif rung == "own":
+                item["rung"], item["reason"] = CONTEXT, self.context_reason(code)
+            else:
+                item["rung"], item["reason"] = rung, _WHY[rung]
+            items.append(item)
+        return items
+
+    def context_reason(self, code: int) -> dict[str, str]:
+        """Which of the recent items brought this one in: bought with it, else close to it; the newest first."""
+        arrays = self.served.release.items
+        for table, words in ((arrays.together, TOGETHER), (arrays.similar, SIMILAR)):
+            for source in self.recent:
+                if code in table[source]:
+                    title = self.served.items_said[source]["title"] or arrays.item_ids[source]
+                    return {"code": words["code"], **{name: words[name].format(item=title) for name in ("zh", "en")}}
+        return POPULAR
 
 
-def _codes(served: Served, item_ids: Iterable[str]) -> set[int]:
+_WHY = {"pin": PINNED, EXPLORE: EXPLORING, "store": POPULAR, "brand": BRAND_POPULAR}
+
+
+def _only(rung: Rung, kept: Any) -> Rung:
+    return Rung(rung.name, rung.codes[kept], rung.scores[kept])
+
+
+def codes_of(served: Served, item_ids: Iterable[str]) -> set[int]:
+    """Codes of those of the items that the release knows."""
     code_of = served.release.items.code_of
     return {code_of[item_id] for item_id in item_ids if item_id in code_of}
 
 
 def item_said(served: Served, code: int, rank: int) -> dict[str, Any]:
     """An item as every item list shows it. No price: one item has one price, and it is not ours to say."""
-    return {**served.items_said[code], "rank": rank, "reason": None, "due_days": None, "score": None}
-
-
-def related(runtime: Runtime, item_id: str, which: str, n: int) -> dict[str, Any]:
-    """Items similar to, or bought together with, an item."""
-    served = runtime.served
-    arrays = served.release.items
-    code = arrays.code_of.get(item_id)
-    if code is None:
-        raise not_found("item", item_id)
-    codes = [c for c in getattr(arrays, which)[code].tolist() if c >= 0 and c not in served.switched_off]
-    return {
-        "item_id": item_id,
-        "items": [item_said(served, c, rank) for rank, c in enumerate(codes[:n], 1)],
-        **versions(served, "items"),
-    }
+    blank = {"rank": rank, "rung": None, "reason": None, "due_days": None, "score": None}
+    return {**served.items_said[code], **blank}
 
 
 def count_of(said: str | None, default: int = 10) -> int:

@@ -1,18 +1,16 @@
-"""A member's card, the reasons, consents, export and deletion; items beside items."""
+"""A member's card, the reasons, consents, export and deletion."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from serving.answers.deletion import forget_member
 from serving.answers.members import channels, find_member, member_answer, why_answer
-from serving.answers.slates import MOST, related
 from serving.errors import ApiError, not_found
 from serving.routes.lists import local
 from serving.routes.shared import Asked, State, audit, router, said
-from serving.schemas import ConsentsAnswer, ConsentsPut, ForgetAnswer, Id, ItemsAnswer, MemberAnswer, WhyAnswer
+from serving.schemas import ConsentsAnswer, ConsentsPut, ForgetAnswer, Id, MemberAnswer, WhyAnswer
 
 routes = router("members")
 # What a guide may note for a member: a refusal. Only the member (the app) or head office grants.
@@ -82,15 +80,3 @@ async def delete(member_id: Id, runtime: State, call: Asked) -> Response:
     receipt = await run_in_threadpool(forget_member, runtime, member_id)
     audit(runtime, call, "member.forget", detail=receipt["receipt_id"])
     return said(receipt)
-
-
-@routes.get("/v1/items/{item_id}/similar", response_model=ItemsAnswer)
-def similar(item_id: Id, runtime: State, n: Annotated[int, Query(ge=1, le=MOST)] = 10) -> Response:
-    """Items bought by the same members."""
-    return said(related(runtime, item_id, "similar", n))
-
-
-@routes.get("/v1/items/{item_id}/bought-together", response_model=ItemsAnswer)
-def together(item_id: Id, runtime: State, n: Annotated[int, Query(ge=1, le=MOST)] = 10) -> Response:
-    """Items bought on the same visit."""
-    return said(related(runtime, item_id, "together", n))

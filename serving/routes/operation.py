@@ -5,6 +5,8 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from outreach.ledger.events import EXPOSURE_REPORT
+from outreach.list_rules import LIST_RULES, check_list_rule
 from serving.answers.shop_rules import NAME as RECOMMENDATIONS
 from serving.answers.shop_rules import check_rules
 from serving.errors import ApiError
@@ -32,17 +34,9 @@ NEEDED = {
     "stock": ("store_id", "item_id", "qty"),
 }
 STATUS = {"created": 201, "known": 200, "conflict": 409}
-# Rules that head office may set, with the kind of value each takes.
-RULES: dict[str, type | tuple[type, ...]] = {
-    "monthly_cap": int,
-    "gap_days": (int, float),
-    "quiet_days": list,
-    "quiet_hours": list,
-    "default_capacity": int,
-    "urged": list,
-    "notice": str,
-    RECOMMENDATIONS: dict,
-}
+# Rules that head office may set beside those of the lists, with the kind of value each takes.
+OTHER_RULES: dict[str, type] = {"notice": str, RECOMMENDATIONS: dict}
+RULES = (*LIST_RULES, *OTHER_RULES)
 # A holdout and listed members from which a difference can begin to be measured.
 SUMMARY_NEEDS = {"held_out": 200, "listed": 2_000}
 
@@ -58,6 +52,11 @@ async def note_events(body: EventPost | EventBatch, runtime: State, call: Asked)
                 400, "invalid_request", f"a {event.kind} event needs {missing}", {"event_id": event.event_id}
             )
     bodies = [event.model_dump() | {"at": local(event.at, runtime)} for event in posted]
+    if runtime.releases.ready:
+        # What was bought with an old card is the member's who has it now.
+        for one in bodies:
+            if one["member_id"] is not None:
+                one["member_id"] = runtime.served.canonical(one["member_id"])
     statuses = await run_in_threadpool(runtime.ledger.note_events, bodies, received_at=runtime.now())
     audit(runtime, call, "events.post", detail=f"{len(posted)} events")
     rows = [EventNoted(event_id=e.event_id, status=STATUS[s]) for e, s in zip(posted, statuses, strict=True)]
@@ -74,12 +73,15 @@ def get_rules(runtime: State) -> Response:
 
 @routes.put("/v1/rules", response_model=RulesAnswer)
 def put_rules(body: RulesPut, runtime: State, call: Asked) -> Response:
-    """Set rules; unknown ones are refused. Items follow `recommendations` from the next call on."""
+    """Set rules; unknown ones are refused. Items follow `recommendations` from the next call on, lists the rest when
+    they are next made: in the night, or when they are asked for anew."""
     unknown = sorted(set(body.rules) - set(RULES))
     if unknown:
         raise ApiError(400, "invalid_request", f"unknown rules {unknown}", {"known": sorted(RULES)})
     for name, value in body.rules.items():
-        if not isinstance(value, RULES[name]) or isinstance(value, bool):
+        if name in LIST_RULES:
+            check_list_rule(name, value)
+        elif not isinstance(value, OTHER_RULES[name]):
             raise ApiError(400, "invalid_request", f"rule {name} has the wrong type", {"found": type(value).__name__})
     if RECOMMENDATIONS in body.rules:
         check_rules(body.rules[RECOMMENDATIONS], runtime.served, runtime.now().date())
@@ -100,6 +102,24 @@ def contact_summary(runtime: State) -> Response:
             "date": report[0] if report else None,
             "have": have,
             "need": SUMMARY_NEEDS,
+            "result": report[1] if report else None,
+        }
+    )
+
+
+@routes.get("/v1/experiments/recommendations/summary", response_model=SummaryAnswer)
+def recommendation_summary(runtime: State) -> Response:
+    """What was shown and what came of it: click-through, acceptance, and what exploring more or less would bring.
+
+    Recomputed from the exposure log in the night or by `huitou exposures`; until then, what is missing.
+    """
+    report = runtime.ledger.newest_report(EXPOSURE_REPORT)
+    return said(
+        {
+            "status": "measured" if report else "not_enough_data",
+            "date": report[0] if report else None,
+            "have": {"lists_shown": runtime.ledger.count_exposures()},
+            "need": {"lists_shown": 1},
             "result": report[1] if report else None,
         }
     )

@@ -35,6 +35,23 @@ def test_the_demo_ends_with_a_release_and_lists(finished_demo: Path, release: Re
     assert tasks and len({member for _, member, _ in tasks}) == len(tasks)
 
 
+def test_a_release_knows_whose_members_are_whose_and_what_they_own(release: Release) -> None:
+    assert release.people is not None and release.items.sold is not None and release.items.own is not None
+    for row in np.linspace(0, len(release.ids) - 1, 40).astype(int).tolist():
+        card = release.card(row)
+        for kind in ("guide", "store"):
+            mine = release.people.of(kind, str(card[f"{kind}_id"]))
+            assert (row in mine) == (card[f"{kind}_id"] is not None)
+        assert release.friend is not None and bool(release.friend[row]) == card["is_friend"]
+        owned = set(release.items.owned(row).tolist())
+        again = set(release.items.slates["again"][row].tolist()) - {-1}
+        bought = {item["item_id"] for visit in card["last_visits"] for item in visit["items"]}
+        assert again <= owned and bought <= {release.items.item_ids[code] for code in owned}
+        assert not owned & (set(release.items.slates["new"][row].tolist()) - {-1})
+    assert release.held_out is not None and 0 < release.held_out.mean() < 0.15
+    assert int(release.items.sold.sum()) >= len(release.items.own)
+
+
 def test_every_scored_member_has_a_curve_that_falls_from_one(release: Release) -> None:
     scored = np.asarray(release.kind) == SCORED
     curves = np.asarray(release.curves)[scored]

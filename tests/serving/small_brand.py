@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from features.vector_names import NAMES as COLUMN_NAMES
 from training.release import NEVER_SCORED, SCORED, sign
+from training.release_people import write_people
 
 AS_OF = dt.date(2026, 3, 2)
 NOW = dt.datetime(2026, 3, 2, 10, 0)
@@ -40,6 +42,8 @@ MEMBERS: dict[str, tuple[Any, ...]] = {
     "minor": ("g1", "s1", NEVER_SCORED, np.nan, np.nan, np.nan, None, None, None),
 }
 N_ITEMS = len(TITLES)
+# Told nothing by a model, so that its worth can be measured.
+HELD_OUT = ("m06",)
 
 
 def card_of(member: str) -> dict[str, Any]:
@@ -63,8 +67,18 @@ def card_of(member: str) -> dict[str, Any]:
     }
 
 
-def write_small_release(root: Path, name: str = "r1", *, current: bool = True, drop: tuple[str, ...] = ()) -> Path:
-    """Write a release of the small brand (without `drop`) under `root`, and point `current` at it."""
+def write_small_release(
+    root: Path,
+    name: str = "r1",
+    *,
+    current: bool = True,
+    drop: tuple[str, ...] = (),
+    cold: tuple[int, ...] = (),
+) -> Path:
+    """Write a release of the small brand under `root`, and point `current` at it.
+
+    drop: members left out; cold: codes of items that nobody ever bought.
+    """
     folder = root / name
     for part in ("members/codes", "items", "models"):
         (folder / part).mkdir(parents=True)
@@ -134,6 +148,15 @@ def write_small_release(root: Path, name: str = "r1", *, current: bool = True, d
     near = ((np.arange(N_ITEMS)[:, None] + np.arange(1, 5)[None, :]) % N_ITEMS).astype(np.int32)
     np.save(folder / "items/similar.npy", near)
     np.save(folder / "items/together.npy", near[:, ::-1])
+    # Each member ever bought what the list to buy again shows; i3 lasts 20 days, the rest has no cycle.
+    own = [np.sort(base[place]) if scored[place] else [] for place in range(n)]
+    np.save(folder / "items/own_at.npy", np.cumsum([0, *map(len, own)]).astype(np.int64))
+    np.save(folder / "items/own.npy", np.concatenate(own).astype(np.int32))
+    np.save(folder / "items/sold.npy", np.where(np.isin(np.arange(N_ITEMS), cold), 0, 3).astype(np.int32))
+    np.save(folder / "items/sellable.npy", np.ones(N_ITEMS, np.uint8))
+    np.save(folder / "items/cycle_days.npy", np.where(np.arange(N_ITEMS) == 3, 20, np.nan).astype(np.float32))
+    frame = pd.DataFrame({"guide_id": column["guide"], "store_id": column["store"], "is_friend": True})
+    write_people(folder, frame.assign(held_out=[m in HELD_OUT for m in ids]))
     catalogue = [
         {"item_id": f"i{code}", "title": title, "category_l1": "护肤", "brand": None, "status": "on"}
         for code, title in enumerate(TITLES)

@@ -28,6 +28,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PUT", "/v1/members/{member_id}/consents"): {"consents": [{"purpose": "marketing_sms", "state": "refused"}]},
     ("POST", "/v1/events"): {"event_id": "walk", "kind": "order", "at": NOW.isoformat(), "member_id": "m08"},
     ("PUT", "/v1/rules"): {"rules": {"monthly_cap": 2}},
+    ("POST", "/v1/recommendations"): {"member_id": "m01", "basket": ["i1"], "item_id": "i2", "n": 3},
     ("POST", "/session"): {"token": "ht_nobody"},
 }
 IDS = {

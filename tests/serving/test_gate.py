@@ -191,7 +191,12 @@ def test_rules_are_checked_and_an_unknown_one_lists_the_known(house: House) -> N
     wrong = house.ask("operator", "PUT", "/v1/rules", json={"rules": {"price": 1}})
     assert_error(wrong, 400, "invalid_request")
     assert "monthly_cap" in wrong.json()["error"]["detail"]["known"]
-    assert house.ask("operator", "PUT", "/v1/rules", json={"rules": {"monthly_cap": "x"}}).status_code == 400
+    for name, value in {"monthly_cap": "x", "quiet_hours": [9, 21], "urged": [{"price": 1}], "notice": 3}.items():
+        refused = house.ask("operator", "PUT", "/v1/rules", json={"rules": {name: value}})
+        assert_error(refused, 400, "invalid_request")
+        assert name in refused.json()["error"]["message"]
+    said = {"monthly_cap": 2, "urged": ["m01"], "quiet_hours": [21, 9], "gap_days": None}
+    assert house.ask("operator", "PUT", "/v1/rules", json={"rules": said}).json()["rules"] == said
     assert house.ask("operator", "PUT", "/v1/rules", json={"rules": {"notice": "今天盘点"}}).json()["rules"]["notice"]
     assert "今天盘点" in house.ask("guide", "GET", "/guide").text
 

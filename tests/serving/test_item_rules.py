@@ -54,7 +54,7 @@ def test_the_next_call_obeys_a_rule(house: House, rules: dict[str, Any], wanted:
 
 def test_the_popular_list_and_the_bulk_call_obey_the_same_rules(house: House) -> None:
     put(house, {"only": {"not": OFF}})
-    assert shown(house, "?personalised=false&store_id=s1") == ["i3", "i1"]
+    assert shown(house, "?personalised=false&store_id=s1&n=3") == ["i3", "i1", "i4"]
     who = Caller("t", "app", "mini-program", "")
     answer = bulk.recommend(house.runtime, who, ["m01", "nobody"], slate="again", n=2, store_id=None, request_id="r")
     rows = json.loads(answer)["results"]

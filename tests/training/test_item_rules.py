@@ -195,3 +195,9 @@ def test_what_goes_with_the_basket_joins_the_list_and_the_basket_itself_does_not
     assert set(rung.codes.tolist()) == {1, 2, 3}
     assert rung.codes[0] == 1
     assert fold_in([1, 0], [0.2, 0.1], [], similar, together).codes.tolist() == [1, 0]
+
+
+def test_what_was_viewed_stays_and_gains_and_what_is_not_on_the_list_does_not_join_by_a_view() -> None:
+    nothing = np.full((4, 1), -1, np.int32)
+    assert fold_in([1, 2, 0], [0.3, 0.15, 0.1], [0, 3], nothing, nothing, stay=[0, 3]).codes.tolist() == [1, 0, 2]
+    assert fold_in([1, 2, 0], [0.3, 0.2, 0.1], [0, 3], nothing, nothing).codes.tolist() == [1, 2]

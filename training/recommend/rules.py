@@ -315,11 +315,14 @@ def fold_in(
     together: NDArray[np.int32],
     *,
     share: float = 0.5,
+    stay: Any = (),
 ) -> Rung:
     """Tonight's list with what happened since: items like, or bought with, `recent` ones move up or join.
 
     codes, scores: the member's list of the release. recent: item codes since the release, newest first (a basket, the
     item looked at, purchases). An item named k-th by the j-th recent item gains share · 0.8^j / (k + 2) of the best score.
+    Recent items themselves leave the list, except those of `stay` that are on it (viewed, or bought and due again): they
+    gain as if they named themselves first.
     """
     base = Rung.of("own", codes, scores)
     recent = np.asarray(recent, np.int64)[:50]
@@ -335,8 +338,11 @@ def fold_in(
         real = found >= 0
         gained_codes.append(found[real])
         gained.append(gain[real])
+    staying = np.isin(recent, np.asarray(stay, np.int64)) & np.isin(recent, base.codes)
+    gained_codes.append(recent[staying])
+    gained.append((share * best * fade[staying] / 2.0).astype(np.float64))
     code, at = np.unique(np.concatenate(gained_codes), return_inverse=True)
     total = np.bincount(at, weights=np.concatenate(gained), minlength=len(code))
-    keep = ~np.isin(code, recent)
+    keep = ~np.isin(code, recent) | np.isin(code, recent[staying])
     order = np.lexsort((code[keep], -total[keep]))
     return Rung("own", code[keep][order].astype(np.int32), total[keep][order].astype(np.float32))

@@ -1,0 +1,69 @@
+"""A member's events in; out: what must not be shown for now, what to fold into the list, and when what was bought is due.
+
+The release knows purchases before its as_of. Events since then are folded in; older ones only keep an item away until it
+is due again, because the shop may have told us of an order long before it reached the tables.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from outreach.ledger.live import Happened
+from serving.releases import Served
+
+# Shown again this many days before it is used up, but never in the first three quarters of its cycle.
+DUE_WITHIN_DAYS, LEAST_REST = 7.0, 0.75
+# Bought, and it has no cycle: not shown again for so many days, and not before the release knows of the purchase.
+REST_DAYS = 30
+# Brought back: not shown for half a year, unless it was bought again since.
+RETURN_REST_DAYS = 180
+# Items of events that are folded in, the newest first; older ones say little beside a whole history.
+MOST_RECENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Item codes: `hidden` just bought or returned; `bought` in any event; `recent` of events since the release, newest first; `due` days from
+    the release's as_of until what was bought since is used up, where it has a cycle."""
+
+    hidden: frozenset[int]
+    bought: frozenset[int]
+    recent: tuple[int, ...]
+    due: dict[int, int]
+
+
+NOTHING = Since(frozenset(), frozenset(), (), {})
+
+
+def since_release(served: Served, happened: Sequence[Happened], at: dt.datetime) -> Since:
+    """What a member's events (newest first) mean for a list made now."""
+    if not happened:
+        return NOTHING
+    code_of, cycles = served.release.items.code_of, served.release.items.cycle_days
+    as_of, today = served.as_of_day, at.date()
+    last: dict[int, Happened] = {}
+    recent: dict[int, None] = {}
+    for event in happened:
+        code = code_of.get(event.item_id)
+        if code is None:
+            continue
+        if event.at.date() >= as_of and event.kind != "return":
+            recent.setdefault(code)
+        if event.kind != "view":
+            last.setdefault(code, event)
+    hidden: set[int] = set()
+    due: dict[int, int] = {}
+    for code, event in last.items():
+        days = (today - event.at.date()).days
+        cycle = float(cycles[code]) if cycles is not None else float("nan")
+        if event.kind == "return":
+            if days < RETURN_REST_DAYS:
+                hidden.add(code)
+        elif cycle == cycle:  # not NaN: it has a cycle
+            if days < max(cycle - DUE_WITHIN_DAYS, LEAST_REST * cycle):
+                hidden.add(code)
+            if event.at.date() >= as_of:
+                due[code] = max((event.at.date() - as_of).days + round(cycle), 0)
+        elif days < REST_DAYS or event.at.date() >= as_of:
+            hidden.add(code)
+    return Since(frozenset(hidden), frozenset(last), tuple(recent)[:MOST_RECENT], due)
