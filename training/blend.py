@@ -13,31 +13,72 @@ from scipy.optimize import minimize
 from training.curves import expit, logit
 from training.views import FloatArray
 
+# The families' part where nothing is known of who tells better.
+FAMILIES_SHARE = 0.25
 # The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than about a
 # thousandth does not come back a season later, one that gains more does, however far it goes.
 PULL = 0.001
+# The same pull grows where few members judge: what a handful of members gain is noise.
+PULL_OF_MEMBERS = 0.1
 # Below this the pull is round instead of pointed, so that the search for the weights is smooth.
 ROUND = 0.1
 
 
-def blend(curves: Mapping[str, FloatArray], weights: Mapping[str, float]) -> FloatArray:
-    """expit(Σ wᵢ logit Sᵢ): survival [n, edges], 1 at day 0 and never rising."""
+def blend(
+    curves: Mapping[str, FloatArray], weights: Mapping[str, float], shift: FloatArray | float = 0.0
+) -> FloatArray:
+    """expit(Σ wᵢ logit Sᵢ + shift): survival [n, edges], 1 at day 0 and never rising. shift: per edge, or one for all."""
     total = np.zeros(next(iter(curves.values())).shape)
     for name, curve in curves.items():
         if weights.get(name, 0.0) > 0:
             total += weights[name] * logit(curve)
-    survival = np.minimum.accumulate(expit(total), axis=1)
+    survival = np.minimum.accumulate(expit(total + shift), axis=1)
     survival[:, 0] = 1.0
     return survival
 
 
-def start_weights(names: Sequence[str]) -> dict[str, float]:
-    """Half of the weight to the buy-till-you-die families, half to what is learned, equal within each."""
+def start_weights(names: Sequence[str], families_share: float = FAMILIES_SHARE) -> dict[str, float]:
+    """A quarter of the weight to the buy-till-you-die families, the rest to what is learned, equal within each."""
     families = [name for name in names if name.endswith("_nbd")]
     learned = [name for name in names if not name.endswith("_nbd")]
     if not families or not learned:
         return {name: 1.0 / len(names) for name in names}
-    return {n: 0.5 / len(families) for n in families} | {n: 0.5 / len(learned) for n in learned}
+    share = families_share
+    return {n: share / len(families) for n in families} | {n: (1.0 - share) / len(learned) for n in learned}
+
+
+def halved(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights whose families together hold a half, the proportions on either side kept."""
+    sides = {side: sum(w for n, w in weights.items() if n.endswith("_nbd") == side) for side in (True, False)}
+    if min(sides.values()) <= 0:
+        return start_weights(list(weights), 0.5)
+    return {name: 0.5 * w / sides[name.endswith("_nbd")] for name, w in weights.items()}
+
+
+def with_unproven(weights: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Weights for all of `names`: those a past day could not judge get their starting share, the others the rest."""
+    start = start_weights(names)
+    proven = {name: weights[name] for name in names if name in weights}
+    rest = sum(start[name] for name in names if name not in proven)
+    total = sum(proven.values())
+    if not total > 0:
+        return start
+    return {name: proven[name] / total * (1.0 - rest) if name in proven else start[name] for name in names}
+
+
+def free_loss(survival: FloatArray, lasting: npt.NDArray[np.bool_]) -> float:
+    """Mean log loss of probabilities [n, k] with the level of each column left free."""
+    scores = logit(survival)
+    said = np.empty(scores.shape)
+    for k in range(scores.shape[1]):
+        level = 0.0
+        for _ in range(12):
+            p = expit(scores[:, k] + level)
+            level += float((lasting[:, k] - p).sum() / max((p * (1.0 - p)).sum(), 1e-3))
+            level = float(np.clip(level, -5.0, 5.0))
+        said[:, k] = expit(scores[:, k] + level)
+    said = np.clip(said, 1e-6, 1 - 1e-6)
+    return float(-np.mean(np.where(lasting, np.log(said), np.log1p(-said))))
 
 
 def learn_weights(
@@ -57,13 +98,15 @@ def learn_weights(
     lasting = days_to_next[:, None] > np.asarray(edges)[list(at)]
     base = np.log([start[name] for name in names])
 
+    pull = PULL + PULL_OF_MEMBERS / max(1, len(days_to_next))
+
     def loss(sought: FloatArray) -> float:
         moved, level = sought[: len(names)], sought[len(names) :]
         weight = np.exp(base + moved)
         weight /= weight.sum()
         p = np.clip(expit(np.tensordot(weight, scores, axes=1) + level), 1e-6, 1 - 1e-6)
         return float(
-            -np.mean(np.where(lasting, np.log(p), np.log1p(-p))) + PULL * np.sum(np.sqrt(moved**2 + ROUND**2))
+            -np.mean(np.where(lasting, np.log(p), np.log1p(-p))) + pull * np.sum(np.sqrt(moved**2 + ROUND**2))
         )
 
     start_at = np.zeros(len(names) + scores.shape[2])

@@ -1,11 +1,13 @@
 """Two corrections from the newest matured days: of the level, where the base rate has moved, and of a curve's shape."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from training.curves import from_hazards, logit, to_hazards
+from training.blend import blend, halved
+from training.curves import expit, from_hazards, logit, to_hazards
 from training.views import FloatArray
 
 # Members are grouped by visits for the shape: one-time buyers, 2–4 visits, 5 and more.
@@ -54,22 +56,23 @@ class ShapeMap:
         return cls(np.array(card["true_share"], dtype=float), tuple(card["returners"]))
 
 
-def learn_shape(claimed_share: FloatArray, visits: FloatArray) -> ShapeMap:
+def learn_shape(claimed_share: FloatArray, visits: FloatArray, days: int = 1) -> ShapeMap:
     """claimed_share: for each member who returned, the share of returns the curve had promised by that day.
+    days: past days the returns come from; the same returns are in several of them, so each counts for less.
 
     Were the curves right, these shares would be spread evenly over 0…1.
     """
     group = np.searchsorted(GROUP_EDGES, visits, side="right")
-    everyone = _mended(claimed_share, SHAPE_KNOTS)
+    everyone = _mended(claimed_share, SHAPE_KNOTS, SHAPE_PRIOR * days)
     rows = [claimed_share[group == g] for g in range(len(GROUP_EDGES) + 1)]
-    return ShapeMap(np.stack([_mended(r, everyone) for r in rows]), tuple(len(r) for r in rows))
+    return ShapeMap(np.stack([_mended(r, everyone, SHAPE_PRIOR * days) for r in rows]), tuple(len(r) for r in rows))
 
 
-def _mended(claimed: FloatArray, prior: FloatArray) -> FloatArray:
+def _mended(claimed: FloatArray, prior: FloatArray, prior_returners: float) -> FloatArray:
     if not len(claimed):
         return prior.copy()
     seen = np.searchsorted(np.sort(claimed), SHAPE_KNOTS, side="right") / len(claimed)
-    weight = len(claimed) / (len(claimed) + SHAPE_PRIOR)
+    weight = len(claimed) / (len(claimed) + prior_returners)
     share = np.maximum.accumulate(weight * seen + (1 - weight) * prior)
     share[0], share[-1] = 0.0, 1.0
     return share
@@ -92,6 +95,25 @@ def drift_level(cells: FloatArray, stretches: int) -> float:
         return 0.0
     newest = held[:stretches]
     return float(np.clip(agreement * np.average(newest, weights=0.8 ** np.arange(len(newest))), -0.7, 0.7))
+
+
+def lean_on(curves: Mapping[str, FloatArray], weights: Mapping[str, float], windows: float) -> FloatArray:
+    """Log odds to add at each edge [edges], so that the level leans on the buy-till-you-die families as well.
+
+    windows: horizons of history beyond the first. What labels teach about the level comes from so many separate
+    windows; where that is one, they all lie in one season and among early members, and the families, which draw
+    their level from whole histories, have half of the say; with more windows they have that much less.
+    """
+    mixed, half = blend(curves, weights), blend(curves, halved(weights))
+    share = 1.0 / max(1.0, windows)
+    odds, shift = logit(mixed), np.zeros(mixed.shape[1])
+    for j in range(1, mixed.shape[1]):
+        goal = float((1.0 - share) * mixed[:, j].mean() + share * half[:, j].mean())
+        for _ in range(25):
+            p = expit(odds[:, j] + shift[j])
+            shift[j] += float((goal - p.mean()) / max((p * (1.0 - p)).mean(), 1e-6))
+            shift[j] = float(np.clip(shift[j], -2.0, 2.0))
+    return shift
 
 
 def shift_level(survival: FloatArray, log_odds: float) -> FloatArray:

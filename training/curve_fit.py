@@ -1,12 +1,13 @@
-"""Snapshots in; out: the fitted components of a curve, and what a past day taught about weights, shape and level."""
+"""Snapshots in; out: the fitted components of a curve, and what past days taught about weights, trees and shape."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import lightgbm as lgb
 import numpy as np
 
-from training.blend import blend, learn_weights, start_weights
-from training.calibration import ShapeMap, learn_shape
+from training.blend import blend, free_loss, learn_weights, start_weights
+from training.calibration import ShapeMap, lean_on, learn_shape
 from training.curves import expit, from_hazards, logit, resample, to_hazards
 from training.direct import DirectTrees, grow_direct
 from training.hazard import TreeHazard, TreeSettings, grow_hazard
@@ -17,11 +18,14 @@ from training.views import FloatArray, View, Watched
 
 # Person-periods of the pooled hazard: three dozen weights are settled by fewer.
 POOLED_ROWS = 120_000
-# The members whose past day decides weights and shape.
+# The members whose past days decide weights and shape.
 JUDGED_MEMBERS = 20_000
 # Calendar columns need two seasons behind them; with one they learn that time passes.
 SEASONS_DAYS = 730
 FEWEST_TO_LEARN_FROM = 200
+# Shares of the most trees that a past day chooses from, and the log loss by which fewer trees may be worse.
+STAGES = (1 / 12, 1 / 6, 0.25, 0.375, 0.5, 0.75, 1.0)
+AS_GOOD = 0.0003
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class Components:
     pooled: PooledHazard | None
     trees: TreeHazard | None
     direct: DirectTrees | None = None
+
+    def cut(self, rounds: int | None) -> "Components":
+        """The same with the first `rounds` trees of the hazard only."""
+        if self.trees is None or rounds is None:
+            return self
+        text = self.trees.booster.model_to_string(num_iteration=rounds)
+        return replace(self, trees=replace(self.trees, booster=lgb.Booster(model_str=text)))
 
     def curves(self, view: View, only: Sequence[str] | None = None) -> dict[str, FloatArray]:
         """Survival at the view's edges [n, edges] of every component by name."""
@@ -47,10 +58,10 @@ class Components:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a past day taught: weights of the components, shape of the curve, and how the blend did there."""
+    """What a past day taught: weights of the components, number of trees, and how the blend did."""
 
     weights: Mapping[str, float]
-    shape: ShapeMap
+    rounds: int | None
     card: dict[str, object]
 
 
@@ -122,16 +133,18 @@ def learn_from_past(
     if found is None:
         return None
     judge, older = found
-    parts = fit_components(older, bins, columns, settings, trees=trees, seed=seed, threads=threads, direct=weigh)
+    most = replace(settings, rounds=max(settings.rounds, settings.most_rounds))
+    parts = fit_components(older, bins, columns, most, trees=trees, seed=seed, threads=threads, direct=True)
     if parts.pooled is None:
         return None
     rows = np.arange(len(judge.view))
     if len(rows) > JUDGED_MEMBERS:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:JUDGED_MEMBERS])
         judge = judge.rows(rows)
-    said = parts.curves(judge.view)
     last = min(bins.whole(judge.follow_up_days), bins.at_horizon())
     at = sorted({max(1, last // 3), max(1, 2 * last // 3), last})
+    rounds = _rounds(parts, judge, bins, at) if parts.trees is not None else None
+    said = parts.cut(rounds).curves(judge.view)
     weights = learn_weights(said, judge.days_to_next, bins.edges, at) if weigh else start_weights(list(said))
     mixed = blend(said, weights)
     lasting = judge.days_to_next > bins.edges[last]
@@ -142,7 +155,21 @@ def learn_from_past(
         "log_loss": {name: _log_loss(lasting, curve[:, last]) for name, curve in {**said, "blend": mixed}.items()},
         "bias": float(mixed[:, last].mean() - lasting.mean()),
     }
-    return Lesson(weights, _shape(mixed, judge, bins, last), card)
+    return Lesson(weights, rounds, card)
+
+
+def _rounds(parts: Components, judge: Watched, bins: Bins, at: Sequence[int]) -> int:
+    """The number of trees that told the past day best; the fewest of those that are as good."""
+    assert parts.pooled is not None and parts.trees is not None
+    most = parts.trees.booster.num_trees()
+    stages = sorted({max(1, round(most * share)) for share in STAGES})
+    odds = parts.pooled.log_odds(judge.view)
+    lasting = judge.days_to_next[:, None] > bins.edges[list(at)]
+    losses = [
+        free_loss(from_hazards(expit(odds + added))[:, list(at)], lasting)
+        for added in parts.trees.corrections(judge.view, stages)
+    ]
+    return next(r for r, loss in zip(stages, losses, strict=True) if loss <= min(losses) + AS_GOOD)
 
 
 def _past_day(snapshots: Snapshots, bins: Bins) -> tuple[Watched, tuple[Watched, ...]] | None:
@@ -158,23 +185,52 @@ def _past_day(snapshots: Snapshots, bins: Bins) -> tuple[Watched, tuple[Watched,
     return best
 
 
-def _shape(survival: FloatArray, judge: Watched, bins: Bins, last: int) -> ShapeMap:
-    """Where in the curve's promise the returns fell. Only a day watched for the whole horizon can tell."""
-    if last < bins.at_horizon():
+def lean_of(
+    parts: Components, weights: Mapping[str, float], snapshots: Snapshots, bins: Bins, span_days: int, seed: int
+) -> FloatArray:
+    """The lean of the level [edges] (see calibration.lean_on), found on the members of the newest past day."""
+    newest = next((w.view for w in snapshots.watched if len(w.view)), None)
+    if newest is None or not weights:
+        return np.zeros(bins.count + 1)
+    if len(newest) > JUDGED_MEMBERS:
+        newest = newest.rows(np.sort(np.random.default_rng(seed).permutation(len(newest))[:JUDGED_MEMBERS]))
+    return lean_on(parts.curves(newest), weights, span_days / bins.horizon - 1.0)
+
+
+def learn_shape_of(
+    parts: Components,
+    weights: Mapping[str, float],
+    lean: FloatArray,
+    snapshots: Snapshots,
+    bins: Bins,
+    seed: int,
+) -> ShapeMap:
+    """Where in the curve's promise the returns fell, over all past days watched for the whole horizon.
+
+    One day's returns carry its own season (shops shut at New Year, say), which does not come back; several days
+    together tell how the curve is bent as a rule. Their windows overlap, so together they count as one day's returns.
+    """
+    ripe = [w for w in snapshots.watched if w.follow_up_days >= bins.horizon and len(w.view)]
+    at = bins.at_horizon()
+    claimed, visits = [], []
+    for snapshot in ripe:
+        back = np.flatnonzero(snapshot.days_to_next <= bins.horizon)
+        most = max(1, JUDGED_MEMBERS // len(ripe))
+        if len(back) > most:
+            back = np.sort(np.random.default_rng(seed).permutation(back)[:most])
+        if not len(back):
+            continue
+        returned = snapshot.rows(back)
+        curve = blend(parts.curves(returned.view), weights, lean)
+        daily = resample(bins.edges, curve, np.arange(bins.horizon + 1))
+        row, day = np.arange(len(back)), returned.days_to_next.astype(int)
+        # The middle of the day of return: a window's ends lie at the nearest midnight.
+        middle = 1.0 - (daily[row, day] + daily[row, day - 1]) / 2.0
+        claimed.append(np.clip(middle / np.maximum(1.0 - curve[:, at], 1e-9), 0.0, 1.0))
+        visits.append(returned.view.column("visits"))
+    if not claimed:
         return ShapeMap.unchanged()
-    back = judge.days_to_next <= bins.edges[last]
-    if not back.any():
-        return ShapeMap.unchanged()
-    curve, day = survival[back], judge.days_to_next[back]
-    daily = resample(bins.edges, curve, np.arange(bins.edges[last] + 1))
-    row = np.arange(len(day))
-    full = np.maximum(1.0 - curve[:, last], 1e-9)
-    by_evening, by_morning = ((1.0 - daily[row, day.astype(int) - k]) / full for k in (0, 1))
-    middle = (by_evening + by_morning) / 2.0
-    # A window of whole days holds its first and its last day whole, so a return before it is told by the evening of
-    # its day, and one after it by the morning.
-    claimed = by_evening * (1.0 - middle) + by_morning * middle
-    return learn_shape(np.clip(claimed, 0.0, 1.0), judge.view.column("visits")[back])
+    return learn_shape(np.concatenate(claimed), np.concatenate(visits), days=len(claimed))
 
 
 def _log_loss(lasting: np.ndarray, p: FloatArray) -> float:

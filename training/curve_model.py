@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from features.errors import InputError
 from features.history import History, population
 from features.progress import Progress, quiet
 from features.vectors import MemberVectors
-from training.blend import blend, start_weights
+from training.blend import blend, with_unproven
 from training.btyd import Btyd, Family
 from training.calibration import ShapeMap, drift_level, shift_level
-from training.curve_fit import Components, fit_components, learn_from_past, tree_columns
+from training.curve_fit import Components, fit_components, lean_of, learn_from_past, learn_shape_of, tree_columns
 from training.curves import SurvivalCurves
 from training.direct import DirectTrees
 from training.hazard import TreeHazard, TreeSettings, load_booster, save_booster
@@ -43,13 +43,13 @@ LONGEST_DAYS = 730
 ONLY = ("recency", "bg_nbd", "mbg_nbd")
 # Members scored at a time: a block of vectors, its coarse bins and curves stay below 200 MB.
 CHUNK_MEMBERS = 50_000
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
 class CurveModel:
     """A fitted curve: `families` buy-till-you-die parameters, learned `parts`, `weights` by component name, `bands`
-    for the lowest rung, `shape` and `level` as corrections, `typical` the member that reasons compare with. `card` says how it was made, without member rows."""
+    for the lowest rung, `shape`, `level` and `lean` as corrections, `typical` the member that reasons compare with. `card` says how it was made, without member rows."""
 
     bins: Bins
     names: tuple[str, ...]
@@ -58,6 +58,7 @@ class CurveModel:
     weights: Mapping[str, float]
     shape: ShapeMap
     level: float
+    lean: FloatArray
     bands: FloatArray
     typical: npt.NDArray[np.float32]
     rung: str
@@ -85,7 +86,7 @@ class CurveModel:
         view = make_view(np.empty(len(values), dtype="U1"), values, names, self.bins, self.families)
         if self.rung in (RECENCY_BANDS, "recency"):
             return self.bands[band_of(view.column("recency_days"))]
-        mixed = blend(self.parts.curves(view), self.weights)
+        mixed = blend(self.parts.curves(view), self.weights, self.lean)
         mixed = shift_level(mixed, self.level)
         return self.shape.bend(mixed, self.bins.at_horizon(), view.column("visits"))
 
@@ -119,6 +120,7 @@ class CurveModel:
             "weights": dict(self.weights),
             "shape": self.shape.as_dict(),
             "level": self.level,
+            "lean": self.lean.tolist(),
             "bands": self.bands.tolist(),
             "typical": [float(v) if np.isfinite(v) else None for v in self.typical],
             "pooled": None if pooled is None else {k: np.asarray(v).tolist() for k, v in pooled.as_arrays().items()},
@@ -161,6 +163,7 @@ class CurveModel:
             p["weights"],
             ShapeMap.from_dict(p["shape"]),
             float(p["level"]),
+            np.array(p["lean"], dtype=float),
             np.array(p["bands"], dtype=float),
             np.array([np.nan if v is None else v for v in p["typical"]], dtype=np.float32),
             str(p["rung"]),
@@ -223,12 +226,16 @@ def fit_curve_model(
         weigh = step.rung == WEIGHTED_BLEND
         lesson = learn_from_past(taken, bins, columns, settings, weigh=weigh, **job)  # type: ignore[arg-type]
         progress("fitting the curve", 0.8)
-        proven = lesson is not None and "direct" in lesson.weights
-        parts = fit_components(taken.watched, bins, columns, settings, direct=proven, **job)  # type: ignore[arg-type]
+        grown = settings if lesson is None or lesson.rounds is None else replace(settings, rounds=lesson.rounds)
+        parts = fit_components(taken.watched, bins, columns, grown, direct=True, **job)  # type: ignore[arg-type]
     components = [*taken.families, *_learned(parts)]
-    weights = dict(lesson.weights) if lesson and set(lesson.weights) == set(components) else None
-    if weights is None and components:
-        weights = start_weights(components)
+    weights = with_unproven(lesson.weights if lesson else {}, components) if components else {}
+    lean: FloatArray = np.zeros(len(bins.edges))
+    shape = ShapeMap.unchanged()
+    if parts.pooled is not None:
+        lean = lean_of(parts, weights, taken, bins, span, seed)
+    if lesson is not None:
+        shape = learn_shape_of(parts, weights, lean, taken, bins, seed)
     level = 0.0
     if parts.pooled is not None:
         level = drift_level(parts.pooled.cells, bins.at_horizon())
@@ -236,18 +243,18 @@ def fit_curve_model(
         "rung": step.rung,
         "source": "fallback" if step.rung == RECENCY_BANDS else "model",
         "reason": step.reason,
-        "weights": weights or {},
+        "weights": weights,
         "past_day": lesson.card if lesson else None,
         "calibration": {
             "level_log_odds": level,
-            "shape_returners": list((lesson.shape if lesson else ShapeMap.unchanged()).returners),
+            "lean_log_odds": float(lean[bins.at_horizon()]),
+            "shape_returners": list(shape.returners),
         },
         "columns": list(parts.trees.names) if parts.trees else [],
     }
     progress("fitted", 1.0)
-    shape = lesson.shape if lesson else ShapeMap.unchanged()
     return CurveModel(
-        bins, NAMES, taken.families, parts, weights or {}, shape, level, bands, taken.typical, step.rung, card
+        bins, NAMES, taken.families, parts, weights, shape, level, lean, bands, taken.typical, step.rung, card
     )
 
 
@@ -273,9 +280,9 @@ def _baseline(
     if only != "recency" and not families:
         reason = step.reason
     card = card | {"rung": rung, "source": "fallback", "reason": reason, "weights": weights, "columns": []}
-    nothing = Components(None, None)
+    none, flat = Components(None, None), np.zeros(len(bins.edges))
     return CurveModel(
-        bins, NAMES, families, nothing, weights, ShapeMap.unchanged(), 0.0, bands, taken.typical, rung, card
+        bins, NAMES, families, none, weights, ShapeMap.unchanged(), 0.0, flat, bands, taken.typical, rung, card
     )
 
 

@@ -4,7 +4,7 @@ A hazard spreads what it learns over every bin of the horizon; where members dif
 whole window, a classifier of the window sees them better. It learns from snapshots watched for the whole horizon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -15,16 +15,18 @@ from training.curves import SMALLEST_SURVIVAL, logit
 from training.periods import Bins
 from training.views import FloatArray, View, Watched
 
-# Fewer members, or fewer of either answer, teach a classifier nothing that lasts.
-FEWEST_ROWS, FEWEST_OF_EACH = 1_500, 300
-# Members of all snapshots together; more rows of the same days add little and cost time.
-MOST_ROWS = 150_000
-HELD_OUT, ROUNDS, PATIENCE = 0.2, 600, 20
+# Fewer rows, or fewer of either answer, teach a classifier nothing that lasts.
+FEWEST_ROWS, FEWEST_OF_EACH = 600, 100
+# Rows of all snapshots together; more rows of the same days add little and cost time.
+MOST_ROWS = 120_000
+# How many trees is asked of members held out: of each third in turn where rows are few, of one third where not.
+PARTS, ROWS_FOR_ONE_PART = 3, 20_000
+ROUNDS, PATIENCE, FEWEST_ROUNDS = 600, 25, 8
 PARAMETERS = {
     "objective": "binary",
-    "learning_rate": 0.06,
-    "num_leaves": 15,
-    "min_data_in_leaf": 60,
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 40,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -68,23 +70,44 @@ def grow_direct(
     everyone = np.unique(np.concatenate([w.view.member_ids for w in ripe]))
     chance = np.random.default_rng(seed).random(len(everyone))
     share = min(1.0, MOST_ROWS / sum(len(w.view) for w in ripe))
-    tables, answers, held = [], [], []
+    tables, answers, draws = [], [], []
     for snapshot in ripe:
         drawn = chance[np.searchsorted(everyone, snapshot.view.member_ids)]
         taken = snapshot.rows(drawn < share)
         tables.append(_table(taken.view, names, bins))
         answers.append(taken.days_to_next > bins.horizon)
-        held.append(drawn[drawn < share] < share * HELD_OUT)
-    x, y, apart = np.concatenate(tables), np.concatenate(answers).astype(np.float64), np.concatenate(held)
-    if len(y) < FEWEST_ROWS or min(y.sum(), len(y) - y.sum()) < FEWEST_OF_EACH or not 0 < apart.sum() < len(y):
+        draws.append(drawn[drawn < share] / share)
+    x, y, draw = np.concatenate(tables), np.concatenate(answers).astype(np.float64), np.concatenate(draws)
+    if len(y) < FEWEST_ROWS or min(y.sum(), len(y) - y.sum()) < FEWEST_OF_EACH:
         return None
     parameters = PARAMETERS | {"seed": seed, "num_threads": threads}
-    train = lgb.Dataset(x[~apart], y[~apart], params=parameters)
-    valid = lgb.Dataset(x[apart], y[apart], reference=train, params=parameters)
+    part = (draw * PARTS).astype(int)
+    rounds = [
+        _rounds(x, y, part == k, parameters)
+        for k in range(PARTS if len(y) < ROWS_FOR_ONE_PART else 1)
+        if _both(y, part == k)
+    ]
+    if not rounds:
+        return None
+    # All rows are a half more than two thirds of them, and carry a few more trees.
+    count = max(FEWEST_ROUNDS, round(1.1 * float(np.mean(rounds))))
+    grown = lgb.train(parameters, lgb.Dataset(x, y, params=parameters), count)
+    return DirectTrees(lgb.Booster(model_str=grown.model_to_string()), tuple(names))
+
+
+def _both(y: FloatArray, apart: npt.NDArray[np.bool_]) -> bool:
+    """Whether both sides of a split hold both answers."""
+    return all(0 < side.sum() < len(side) for side in (y[apart], y[~apart]))
+
+
+def _rounds(
+    x: npt.NDArray[np.float32], y: FloatArray, apart: npt.NDArray[np.bool_], parameters: Mapping[str, object]
+) -> int:
+    """The trees after which members held out are told best."""
+    train = lgb.Dataset(x[~apart], y[~apart], params=dict(parameters))
+    valid = lgb.Dataset(x[apart], y[apart], reference=train, params=dict(parameters))
     stop = lgb.early_stopping(PATIENCE, verbose=False)
-    grown = lgb.train(parameters, train, ROUNDS, valid_sets=[valid], callbacks=[stop])
-    text = grown.model_to_string(num_iteration=max(grown.best_iteration, 5))
-    return DirectTrees(lgb.Booster(model_str=text), tuple(names))
+    return lgb.train(dict(parameters), train, ROUNDS, valid_sets=[valid], callbacks=[stop]).best_iteration
 
 
 def _table(view: View, names: Sequence[str], bins: Bins) -> npt.NDArray[np.float32]:

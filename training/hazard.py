@@ -22,8 +22,9 @@ class TreeSettings:
     """How the tree hazard is grown."""
 
     rows: int = field(default=240_000, metadata={"doc": "most person-periods; above, members are drawn"})
-    rounds: int = field(default=90, metadata={"doc": "trees"})
-    leaves: int = field(default=5, metadata={"doc": "leaves of a tree"})
+    rounds: int = field(default=90, metadata={"doc": "trees where no past day could say how many"})
+    most_rounds: int = field(default=240, metadata={"doc": "most trees that a past day may ask for"})
+    leaves: int = field(default=8, metadata={"doc": "leaves of a tree"})
     learning_rate: float = field(default=0.04, metadata={"doc": "step of a tree"})
     min_leaf_events: float = field(
         default=30.0, metadata={"doc": "fewest expected purchases in a leaf (its curvature)"}
@@ -44,16 +45,27 @@ class TreeHazard:
 
     def correction(self, view: View) -> FloatArray:
         """Added log odds in each bin of the view: float64[n, view.bins.count]; beyond the horizon the last one's."""
+        return self.corrections(view, (self.booster.num_trees(),))[0]
+
+    def corrections(self, view: View, rounds: Sequence[int]) -> list[FloatArray]:
+        """The same as it stood after each of the ascending numbers of trees."""
         block = _static_block(view, self.names)
         width = block.shape[1]
         table = np.empty((len(view), width + PERIOD_COLUMNS), dtype=np.float32)
         table[:, :width] = block
         period = _PeriodColumns(view, self.bins)
-        coarse = np.empty((len(view), self.bins.count))
+        coarse = np.zeros((len(rounds), len(view), self.bins.count))
         for j in range(self.bins.count):
             period.write(table[:, width:], j)
-            coarse[:, j] = self.booster.predict(table, raw_score=True, num_threads=1)
-        return coarse[:, within(self.bins, view.bins)]
+            first = 0
+            for k, last in enumerate(rounds):
+                added = self.booster.predict(
+                    table, raw_score=True, num_threads=1, start_iteration=first, num_iteration=last - first
+                )
+                coarse[k, :, j] = added + (coarse[k - 1, :, j] if k else 0.0)
+                first = last
+        fine = within(self.bins, view.bins)
+        return [stage[:, fine] for stage in coarse]
 
 
 def within(coarse: Bins, fine: Bins) -> npt.NDArray[np.int64]:

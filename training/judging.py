@@ -50,7 +50,8 @@ class CurveRows:
     """What one method's curves say of each row.
 
     churn: S(H). risk: what ranks rows by churn. later: what ranks them by return. squared_error: the mean over days of
-    (1{T>t} − S(t))². median_day, low_day, high_day: the 50, 10 and 90 % points of the return, given a return within H.
+    (1{T>t} − S(t))². median_day: the day of the 50 % point of the return, given a return within H. low_day, high_day: the
+    first and last day of the window between the 10 and 90 % points, its ends at the nearest midnights.
     """
 
     churn: Floats
@@ -87,8 +88,14 @@ def boil_down(
         found["later"][rows] = after.sum(axis=1)
         found["squared_error"][rows] = ((lasting - after) ** 2).mean(axis=1)
         back = 1.0 - after
-        for name, share in (("median_day", 0.5), ("low_day", 0.1), ("high_day", 0.9)):
-            found[name][rows] = (back >= share * back[:, -1:] - 1e-12).argmax(axis=1) + 1
+        found["median_day"][rows] = (back >= 0.5 * back[:, -1:] - 1e-12).argmax(axis=1) + 1
+        # A window of whole days: its ends are the midnights nearest to the points, so that rounding widens nothing.
+        noon = back - (survival[:, :-1] - after) / 2.0
+        low = np.minimum((noon >= 0.1 * back[:, -1:] - 1e-12).argmax(axis=1) + 1, found["median_day"][rows])
+        found["low_day"][rows] = low
+        found["high_day"][rows] = np.maximum(
+            (noon <= 0.9 * back[:, -1:] + 1e-12).sum(axis=1), found["median_day"][rows]
+        )
     found["risk"] = found["churn"] if risk is None else risk
     found["later"] = found["later"] if later is None else later
     return CurveRows(**found), total / max(count, 1)

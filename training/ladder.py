@@ -16,8 +16,6 @@ FEWEST_MEMBERS = 100
 FEWEST_REPEATS = 20
 FEWEST_FOR_BLEND = 300
 FEWEST_RETURNS = 150
-FEWEST_FOR_TREES = 1_000
-FEWEST_FOR_WEIGHTS = 3_000
 # Days since the last visit: the last band is open.
 BANDS = (7, 14, 30, 60, 90, 120, 180, 270, 365)
 # A band of few members leans on the whole base by this many of them.
@@ -45,12 +43,9 @@ def choose_step(members: int, repeats: int, returns: int, span_days: int, horizo
             False,
             f"{members} members and {returns} returns seen; a blend needs {FEWEST_FOR_BLEND} and {FEWEST_RETURNS}",
         )
-    trees = members >= FEWEST_FOR_TREES
-    if members < FEWEST_FOR_WEIGHTS:
-        return Step(EQUAL_BLEND, trees, f"{members} members; weights of its own need {FEWEST_FOR_WEIGHTS}")
     if span_days < 2 * horizon:
-        return Step(EQUAL_BLEND, trees, f"{span_days} days of history; weights of its own need {2 * horizon}")
-    return Step(WEIGHTED_BLEND, trees, "")
+        return Step(EQUAL_BLEND, True, f"{span_days} days of history; weights of its own need {2 * horizon}")
+    return Step(WEIGHTED_BLEND, True, "")
 
 
 def band_of(recency_days: FloatArray) -> np.ndarray:

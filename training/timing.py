@@ -15,14 +15,19 @@ def next_purchase(
     """Columns member_id, return_probability (within max_days), median_days, low_days, high_days, null_reason.
 
     The points are the 50, 10 and 90 % points of (1 - S(t)) / (1 - S(L)): the date among those who return within L.
-    Days count from as_of and are at least 1; null where return_probability is below `min_return`.
+    The median is the day that holds its point; the window's ends are the midnights nearest to theirs, so that whole
+    days make it neither wider nor narrower. Days count from as_of and are at least 1; null where return_probability
+    is below `min_return`.
     """
     longest = curves.max_days if max_days is None else max_days
     returning = 1.0 - curves.at(longest)
     told = returning >= min_return
     frame = pd.DataFrame({"member_id": curves.member_ids, "return_probability": returning})
-    for name, share in (("median_days", 0.5), ("low_days", 0.1), ("high_days", 0.9)):
-        frame[name] = np.where(told, np.maximum(np.ceil(curves.quantile(share, longest)), 1.0), np.nan)
+    median = np.maximum(np.ceil(curves.quantile(0.5, longest)), 1.0)
+    low = np.minimum(np.floor(curves.quantile(0.1, longest) + 0.5) + 1.0, median)
+    high = np.maximum(np.floor(curves.quantile(0.9, longest) + 0.5), median)
+    for name, day in (("median_days", median), ("low_days", low), ("high_days", high)):
+        frame[name] = np.where(told, day, np.nan)
     frame["null_reason"] = np.where(told, "", "return_unlikely")
     frame["null_reason"] = frame["null_reason"].replace("", None)
     return frame

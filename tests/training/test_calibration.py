@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.blend import blend, learn_weights, start_weights
-from training.calibration import SHAPE_KNOTS, ShapeMap, drift_level, learn_shape, shift_level
+from training.blend import blend, halved, learn_weights, start_weights, with_unproven
+from training.calibration import SHAPE_KNOTS, ShapeMap, drift_level, lean_on, learn_shape, shift_level
 from training.curves import from_hazards
 
 GRID = np.array([0, 30, 60, 90])
@@ -21,14 +21,16 @@ def test_a_blend_lies_between_its_components_and_never_rises() -> None:
     assert mixed[0, 0] == 1.0 and (np.diff(mixed, axis=1) <= 0).all()
 
 
-def test_weights_start_half_with_the_families_and_move_to_the_component_that_was_right() -> None:
+def test_weights_start_with_a_quarter_for_the_families_and_move_to_the_component_that_was_right() -> None:
     rng = np.random.default_rng(0)
     risk = rng.uniform(0.001, 0.05, 4_000)
     days = rng.geometric(risk).astype(float)
     right = np.power(1 - risk[:, None], GRID[None, :])
     wrong = flat(0.02, 4_000)
     said = {"bg_nbd": wrong, "mbg_nbd": wrong, "pooled": wrong, "trees": right}
-    assert start_weights(list(said)) == {"bg_nbd": 0.25, "mbg_nbd": 0.25, "pooled": 0.25, "trees": 0.25}
+    start = {"bg_nbd": 0.125, "mbg_nbd": 0.125, "pooled": 0.375, "trees": 0.375}
+    assert start_weights(list(said)) == start
+    assert halved(start) == dict.fromkeys(said, 0.25)
     found = learn_weights(said, days, GRID, [1, 2, 3])
     assert sum(found.values()) == pytest.approx(1.0)
     assert found["trees"] > 0.6
@@ -38,7 +40,32 @@ def test_weights_start_half_with_the_families_and_move_to_the_component_that_was
 def test_equal_components_keep_their_starting_weights() -> None:
     said = {"bg_nbd": flat(0.01, 50), "pooled": flat(0.01, 50)}
     found = learn_weights(said, np.full(50, 40.0), GRID, [1, 2, 3])
-    assert found == pytest.approx({"bg_nbd": 0.5, "pooled": 0.5}, abs=1e-6)
+    assert found == pytest.approx({"bg_nbd": 0.25, "pooled": 0.75}, abs=1e-3)
+
+
+def test_a_component_no_past_day_could_judge_gets_its_starting_share() -> None:
+    names = ["bg_nbd", "pooled", "trees", "direct"]
+    found = with_unproven({"bg_nbd": 0.1, "pooled": 0.1, "trees": 0.8}, names)
+    assert found == pytest.approx({"bg_nbd": 0.075, "pooled": 0.075, "trees": 0.6, "direct": 0.25})
+    assert with_unproven({}, names) == start_weights(names)
+
+
+@pytest.mark.parametrize(("windows", "share"), [(0.5, 1.0), (1.0, 1.0), (4.0, 0.25)])
+def test_the_level_leans_on_the_families_the_more_the_fewer_windows_were_watched(
+    windows: float, share: float
+) -> None:
+    said = {"bg_nbd": flat(0.01, 3), "pooled": flat(0.02, 3)}
+    weights = {"bg_nbd": 0.1, "pooled": 0.9}
+    leaned = blend(said, weights, lean_on(said, weights, windows))
+    own, half = blend(said, weights), blend(said, halved(weights))
+    assert leaned == pytest.approx((1 - share) * own + share * half, abs=1e-6)
+    assert (leaned[:, 1:] > own[:, 1:]).all()
+
+
+def test_returns_of_many_days_bend_the_shape_less_than_those_of_one() -> None:
+    claimed = np.full(300, 0.2)
+    one, many = (learn_shape(claimed, np.full(300, 3.0), days=days).true_share[1, 10] for days in (1, 6))
+    assert one > many > 0.5
 
 
 def test_a_bent_shape_keeps_the_horizon_and_puts_returns_where_they_fell() -> None:

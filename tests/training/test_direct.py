@@ -51,6 +51,6 @@ def test_weights_move_to_a_component_that_is_far_better_and_stay_where_all_are_a
     assert all(abs(moved[name] - start[name]) < 0.02 for name in same)
 
 
-@pytest.mark.parametrize(("members", "follow_up"), [(300, 60), (4_000, 40)])
+@pytest.mark.parametrize(("members", "follow_up"), [(500, 60), (4_000, 40)])
 def test_too_few_members_or_too_short_a_watch_gives_none(members: int, follow_up: int) -> None:
     assert grow_direct([watched(members, 1, follow_up)], BINS, ("left", "right"), seed=0, threads=1) is None
