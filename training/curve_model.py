@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,22 @@ from features.errors import InputError
 from features.history import History, population
 from features.progress import Progress, quiet
 from features.vectors import MemberVectors
-from training.blend import blend, with_unproven
+from training.blend import blend
 from training.btyd import Btyd, Family
-from training.calibration import ShapeMap, drift_level, shift_level
-from training.curve_fit import Components, fit_components, lean_of, learn_from_past, learn_shape_of, tree_columns
+from training.calibration import ShapeMap, shift_level
+from training.curve_fit import Components
 from training.curves import SurvivalCurves
 from training.direct import DirectTrees
 from training.hazard import TreeHazard, TreeSettings, load_booster, save_booster
 from training.horizon import Horizon, propose_horizon
 from training.ladder import (
-    EQUAL_BLEND,
     RECENCY_BANDS,
-    WEIGHTED_BLEND,
     Step,
     band_curves,
     band_of,
     choose_step,
 )
+from training.past_days import learn_curve
 from training.periods import Bins, make_bins
 from training.pooled import PooledHazard
 from training.reasons import explain_scores
@@ -219,47 +218,36 @@ def fit_curve_model(
     if only is not None:
         return _baseline(only, bins, taken, bands, step, _card(as_of, bins, taken, len(base), seed))
     progress("fitting the curve", 0.6)
-    columns = tree_columns(span)
-    job = {"trees": step.trees, "seed": seed, "threads": threads or 1}
-    lesson, parts = None, Components(None, None)
-    if step.rung in (EQUAL_BLEND, WEIGHTED_BLEND):
-        weigh = step.rung == WEIGHTED_BLEND
-        lesson = learn_from_past(taken, bins, columns, settings, weigh=weigh, **job)  # type: ignore[arg-type]
-        progress("fitting the curve", 0.8)
-        grown = settings if lesson is None or lesson.rounds is None else replace(settings, rounds=lesson.rounds)
-        parts = fit_components(taken.watched, bins, columns, grown, direct=True, **job)  # type: ignore[arg-type]
-    components = [*taken.families, *_learned(parts)]
-    weights = with_unproven(lesson.weights if lesson else {}, components) if components else {}
-    lean: FloatArray = np.zeros(len(bins.edges))
-    shape = ShapeMap.unchanged()
-    if parts.pooled is not None:
-        lean = lean_of(parts, weights, taken, bins, span, seed)
-    if lesson is not None:
-        shape = learn_shape_of(parts, weights, lean, taken, bins, seed)
-    level = 0.0
-    if parts.pooled is not None:
-        level = drift_level(parts.pooled.cells, bins.at_horizon())
+    learned = learn_curve(taken, bins, step, span, settings, seed=seed, threads=threads or 1, progress=progress)
+    lesson, parts, shape = learned.lesson, learned.parts, learned.shape
     card = _card(as_of, bins, taken, len(base), seed) | {
         "rung": step.rung,
         "source": "fallback" if step.rung == RECENCY_BANDS else "model",
         "reason": step.reason,
-        "weights": weights,
+        "weights": dict(learned.weights),
         "past_day": lesson.card if lesson else None,
         "calibration": {
-            "level_log_odds": level,
-            "lean_log_odds": float(lean[bins.at_horizon()]),
+            "level_log_odds": learned.level,
+            "lean_log_odds": float(learned.lean[bins.at_horizon()]),
             "shape_returners": list(shape.returners),
         },
         "columns": list(parts.trees.names) if parts.trees else [],
     }
     progress("fitted", 1.0)
     return CurveModel(
-        bins, NAMES, taken.families, parts, weights, shape, level, lean, bands, taken.typical, step.rung, card
+        bins,
+        NAMES,
+        taken.families,
+        parts,
+        learned.weights,
+        shape,
+        learned.level,
+        learned.lean,
+        bands,
+        taken.typical,
+        step.rung,
+        card,
     )
-
-
-def _learned(parts: Components) -> list[str]:
-    return [name for name in ("pooled", "trees", "direct") if getattr(parts, name) is not None]
 
 
 def _step(history: History, as_of: date, taken: Snapshots, members: int, span: int, bins: Bins) -> Step:
