@@ -15,7 +15,7 @@ from serving.access import Caller
 from serving.answers.slates import recommendations
 from serving.releases import Served
 from serving.runtime import Runtime
-from training.release import COLD, SCORED, Release
+from training.release import COLD, SCORED, Release, between
 
 MOST = 1_000
 Rows = npt.NDArray[np.int64]
@@ -79,13 +79,20 @@ def places_of(release: Release, member_ids: Sequence[str]) -> tuple[Rows, list[s
     return places, texts
 
 
-def churn(runtime: Runtime, member_ids: Sequence[str], horizon_days: int | None) -> bytes:
-    """Churn probability: no purchase within the horizon (the brand's, unless another is asked for)."""
+def churn(runtime: Runtime, member_ids: Sequence[str], horizon_days: int | None, *, computed: bool = False) -> bytes:
+    """Churn probability: no purchase within the horizon (the brand's, unless another is asked for).
+
+    computed: ask the release's model again instead of reading the curve that it wrote; the answer is the same.
+    """
     served = runtime.served
     days = horizon_days or int(served.release.manifest["horizon_days"])
 
     def predict(served: Served, rows: Rows) -> Columns:
-        values = np.atleast_1d(served.release.survival_at(rows, float(days)))
+        if computed:
+            curves = served.computed_survival(rows)
+            values = between(served.curve_model.bins.edges, float(days), lambda column: curves[:, column])
+        else:
+            values = np.atleast_1d(served.release.survival_at(rows, float(days)))
         return {"churn_probability": numbers(np.round(values, 6)), "horizon_days": [str(days)] * len(rows)}
 
     return rows_of(runtime, member_ids, "churn|curve", predict)

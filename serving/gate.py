@@ -232,6 +232,9 @@ class Reshaped:
         except orjson.JSONDecodeError:
             said = {}
         said = said[0] if isinstance(said, list) and said else said
+        ours = said.get("error") if isinstance(said, dict) else None
+        if isinstance(ours, dict):
+            return ApiError(self._status, ours["code"], ours["message"], ours["detail"])
         detail = said.get("detail") if isinstance(said, dict) else None
         text = str(said.get("error", "")) if isinstance(said, dict) else ""
         if self._status >= 500 and self._status != 504:

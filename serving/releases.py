@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from features.vector_names import NAMES
 from serving.errors import ApiError
 from training.recommend.rules import Rung
 from training.release import BrokenRelease, Release, open_release
+
+if TYPE_CHECKING:
+    from training.curve_model import CurveModel
 
 log = logging.getLogger("huitou.releases")
 
@@ -42,6 +45,26 @@ class Served:
     @cached_property
     def as_of(self) -> str:
         return str(self.release.manifest["as_of"])
+
+    @cached_property
+    def curve_model(self) -> "CurveModel":
+        """The curve model that the release carries, loaded when it is first asked: most answers are read, not computed.
+
+        Raises ApiError 503 where the release carries none.
+        """
+        from training.curve_model import CurveModel
+
+        folder = self.release.path / "models/curve"
+        if not (folder / "curve.json").is_file():
+            raise ApiError(
+                503, "no_model", f"release {self.release.release_id} carries no curve model to compute with"
+            )
+        return CurveModel.load(folder)
+
+    def computed_survival(self, rows: np.ndarray) -> np.ndarray:
+        """S at the grid's days of these rows, float32 [rows, grid], computed from their vectors by the release's model."""
+        vectors = np.ascontiguousarray(self.release.vectors[rows])
+        return self.curve_model.survival(vectors, [str(name) for name in self.release.manifest["columns"]])
 
     @cached_property
     def sources(self) -> dict[str, dict[str, Any]]:

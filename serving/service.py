@@ -5,6 +5,7 @@
 HUITOU_HOME names the home folder. Importing this module opens nothing; a worker opens its state when it starts.
 """
 
+import asyncio
 import datetime as dt
 import gc
 import json
@@ -79,12 +80,17 @@ class LazyRest:
 rest = LazyRest()
 
 
-def _finished(body: bytes) -> dict[str, Any]:
-    """An answer that is JSON already, as a response, which BentoML passes on as it is.
+def _finished(answer: Callable[[], bytes]) -> dict[str, Any]:
+    """An answer that is JSON already, or an error of ours, as a response, which BentoML passes on as it is.
 
     The calls keep their declared type, which the typed client and the schema are made from.
     """
-    return cast(dict[str, Any], Response(body, media_type="application/json"))
+    from serving.errors import ApiError, error_response
+
+    try:
+        return cast(dict[str, Any], Response(answer(), media_type="application/json"))
+    except ApiError as error:
+        return cast(dict[str, Any], error_response(error))
 
 
 class LazyGate:
@@ -145,26 +151,34 @@ class Huitou:
 
     @bentoml.api(route="/churn")
     async def churn(
-        self, member_ids: MemberIds, horizon_days: Annotated[int | None, Field(ge=1, le=730)] = None
+        self,
+        member_ids: MemberIds,
+        horizon_days: Annotated[int | None, Field(ge=1, le=730)] = None,
+        computed: Annotated[bool, Field(description="ask the model again instead of reading the release")] = False,
     ) -> dict[str, Any]:
         """Probability of no purchase within the horizon, per member."""
         from serving import bulk
 
-        return _finished(bulk.churn(runtime(), member_ids, horizon_days))
+        if computed:
+            # Milliseconds of arithmetic: other requests go on meanwhile.
+            return await asyncio.to_thread(
+                _finished, lambda: bulk.churn(runtime(), member_ids, horizon_days, computed=True)
+            )
+        return _finished(lambda: bulk.churn(runtime(), member_ids, horizon_days))
 
     @bentoml.api(route="/next_purchase")
     async def next_purchase(self, member_ids: MemberIds) -> dict[str, Any]:
         """Probability of a return and the window of the next purchase, per member."""
         from serving import bulk
 
-        return _finished(bulk.next_purchase(runtime(), member_ids))
+        return _finished(lambda: bulk.next_purchase(runtime(), member_ids))
 
     @bentoml.api(route="/value")
     async def value(self, member_ids: MemberIds) -> dict[str, Any]:
         """Expected net spend of the next year with its interval, per member."""
         from serving import bulk
 
-        return _finished(bulk.value(runtime(), member_ids))
+        return _finished(lambda: bulk.value(runtime(), member_ids))
 
     @bentoml.api(route="/recommend")
     async def recommend(
@@ -182,7 +196,7 @@ class Huitou:
 
         call = call_of(ctx.request)
         return _finished(
-            bulk.recommend(
+            lambda: bulk.recommend(
                 runtime(),
                 call.who,
                 member_ids,

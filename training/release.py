@@ -19,7 +19,7 @@ releases/<id>/
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -167,15 +167,7 @@ class Release:
 
     def survival_at(self, row: int | npt.NDArray[np.int64], days: float) -> Any:
         """S(days) of one row or of many, read from the curve by straight lines in log S."""
-        rows = np.atleast_1d(row)
-        right = min(int(np.searchsorted(self.grid_days, days)), len(self.grid_days) - 1)
-        left = max(right - 1, 0)
-        span = float(self.grid_days[right] - self.grid_days[left]) or 1.0
-        weight = min(max((days - float(self.grid_days[left])) / span, 0.0), 1.0)
-        before, after = (
-            np.log(np.maximum(self.curves[rows, column].astype(float), 1e-12)) for column in (left, right)
-        )
-        values = np.exp(before * (1 - weight) + after * weight)
+        values = between(self.grid_days, days, lambda column: self.curves[np.atleast_1d(row), column])
         return float(values[0]) if np.ndim(row) == 0 else values
 
     def verify(self) -> None:
@@ -187,6 +179,19 @@ class Release:
         ]
         if wrong:
             raise BrokenRelease(f"release {self.release_id}: files differ from the manifest: {wrong}; write it again")
+
+
+def between(
+    grid_days: npt.NDArray[np.int32], days: float, survival: Callable[[int], npt.NDArray[np.floating]]
+) -> npt.NDArray[np.float64]:
+    """S(days) by straight lines in log S; `survival(column)` gives the members' S at a day of the grid."""
+    right = min(int(np.searchsorted(grid_days, days)), len(grid_days) - 1)
+    left = max(right - 1, 0)
+    span = float(grid_days[right] - grid_days[left]) or 1.0
+    weight = min(max((days - float(grid_days[left])) / span, 0.0), 1.0)
+    before, after = (np.log(np.maximum(survival(column).astype(float), 1e-12)) for column in (left, right))
+    values: npt.NDArray[np.float64] = np.exp(before * (1 - weight) + after * weight)
+    return values
 
 
 def _checked_manifest(path: Path) -> dict[str, Any]:

@@ -1,185 +1,298 @@
-"""How far is the service from the floor? Bare Starlette and Huitou, same JSON, same machine, one run. Writes result.json."""
+"""How far is the service from the floor, and from `mlflow models serve`? What does a release of a million members cost?
 
-import asyncio
-import importlib
+    python experiments/http-speed/run.py [routes] [mlflow] [million] [swaps] [--home DEMO] [--work DIR]
+
+Each part named (all by default) writes its figures into result.json; the others' stay as they are.
+"""
+
+import argparse
+import datetime as dt
 import json
 import os
 import platform
-import socket
-import subprocess
+import statistics
 import sys
 import tempfile
 import time
-import urllib.request
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from brand import demo_home, enlarged
+from load import Figures, fetch, free_port, load, memory_mb, request_bytes, running, serving
 
 from outreach.ledger import Ledger
-from serving.settings import Place, ServingSettings
+from training.release import SCORED, Release, open_release
+from training.release_writer import point_current_at
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT / "tests/serving"))
-small_brand = importlib.import_module("small_brand")
-AS_OF, NOW = small_brand.AS_OF, small_brand.NOW
+CONFIG = tomllib.loads((HERE / "config.toml").read_text(encoding="utf-8"))
+LIST = "/v1/guides/{}/contact-list"
+ITEMS = "/v1/members/{}/recommendations"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Bench:
+    """A demo's home, tokens for it, and the folder that the parts write to."""
+
+    def __init__(self, home: Path, work: Path) -> None:
+        self.home, self.work = demo_home(home, CONFIG["demo_members"]), work
+        work.mkdir(parents=True, exist_ok=True)
+        self.release = open_release(home / "releases/current")
+        self.today = str(self.release.manifest["as_of"])
+        ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
+        at = dt.datetime.fromisoformat(self.today)
+        self.guide = self._busiest(ledger, at.date())
+        self.tokens = {
+            "guide": ledger.create_token("guide", subject=self.guide, store_id="", at=at),
+            "app": ledger.create_token("app", at=at),
+            "admin": ledger.create_token("admin", at=at),
+        }
+        ledger.close()
+
+    def _busiest(self, ledger: Ledger, day: dt.date) -> str:
+        guides = [str(row["guide_id"]) for row in self.release.guides]
+        return max(guides, key=lambda guide: len(ledger.tasks_of_guide(guide, day)))
+
+    def members(self, release: Release, n: int) -> list[str]:
+        """Scored members, each once as far as there are enough, in an order that jumps about."""
+        scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
+        chosen = np.random.default_rng(1).permutation(scored)
+        return [release.ids[row].decode() for row in chosen[np.arange(n) % len(chosen)]]
+
+    def own_members(self) -> list[str]:
+        """The members of the busiest guide."""
+        release = self.release
+        rows = np.flatnonzero(np.asarray(release.kind) == SCORED).tolist()
+        return [release.ids[row].decode() for row in rows if release.card(row).get("guide_id") == self.guide]
 
 
-def request_bytes(method: str, path: str, token: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def routes(bench: Bench) -> Figures:
+    """Huitou and the bare app in turns, route by route; then many requests and what they leave in memory."""
+    ids = bench.members(bench.release, 4000)
+    app, guide, admin = (bench.tokens[role] for role in ("app", "guide", "admin"))
+    asked: dict[str, list[tuple[str, str, str, Any]]] = {
+        "list": [("GET", LIST.format(bench.guide), guide, None)],
+        "recommendations": [("GET", ITEMS.format(member), app, None) for member in ids],
+        "recommendations_of_a_guide": [("GET", ITEMS.format(m), guide, None) for m in bench.own_members()],
+    }
+    for call in ("churn", "next_purchase", "value"):
+        for n in CONFIG["bulk"]:
+            bodies = [{"member_ids": ids[start : start + n]} for start in range(0, 3000, 300)]
+            asked[f"{call}_{n}"] = [("POST", f"/{call}", admin, body) for body in bodies]
+    found: Figures = {}
+    with serving(bench.home, bench.today, bench.work / "service.log") as (port, pid, seconds):
+        found["service_ready_s"] = round(seconds, 2)
+        answers = {name: fetch(port, *questions[0]) for name, questions in asked.items()}
+        path = bench.work / "answers.json"
+        path.write_text(json.dumps(answers), encoding="utf-8")
+        floor = free_port()
+        uvicorn = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--port", str(floor)]
+        bare = [*uvicorn, "--no-access-log", "--log-level", "warning"]
+        environment = {"HUITOU_BARE_ANSWERS": str(path)}
+        with running(bare, environment, f"http://127.0.0.1:{floor}/list", bench.work / "bare.log"):
+            for name, questions in asked.items():
+                ours = [request_bytes(*question) for question in questions]
+                theirs = [request_bytes(question[0], f"/{name}", "", question[3]) for question in questions]
+                for clients in CONFIG["clients"] if questions[0][0] == "GET" else (1,):
+                    found[f"{name}, {clients}"] = compared(port, ours, floor, theirs, clients)
+        found["memory"] = growth(port, pid, [request_bytes(*question) for question in asked["recommendations"]])
+    return found
 
 
-async def one_answer(reader: asyncio.StreamReader) -> int:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-    await reader.readexactly(length)
-    return int(head[9:12])
-
-
-async def load(port: int, message: bytes, clients: int, seconds: float, warm: int) -> dict[str, float]:
-    """Keep `clients` connections busy; p50 and p99 in ms, requests a second, and answers that were not 200."""
-    taken: list[float] = []
-    wrong = 0
-
-    async def client() -> None:
-        nonlocal wrong
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(warm // clients + 1):
-            writer.write(message)
-            await one_answer(reader)
-        end = time.perf_counter() + seconds
-        while (start := time.perf_counter()) < end:
-            writer.write(message)
-            wrong += await one_answer(reader) != 200
-            taken.append(time.perf_counter() - start)
-        writer.close()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    passed = time.perf_counter() - started
-    ms = np.array(taken) * 1000
+def compared(port: int, ours: list[bytes], floor: int, theirs: list[bytes], clients: int) -> Figures:
+    """Both in turns, `rounds` times; medians of the rounds' figures."""
+    rounds = [
+        (load(port, ours, clients, CONFIG["seconds"]), load(floor, theirs, clients, CONFIG["seconds"]))
+        for _ in range(CONFIG["rounds"])
+    ]
+    huitou, bare = (median([pair[side] for pair in rounds]) for side in (0, 1))
+    assert huitou["wrong"] == 0 and bare["wrong"] == 0, (huitou, bare)
     return {
-        "p50_ms": round(float(np.median(ms)), 3),
-        "p99_ms": round(float(np.quantile(ms, 0.99)), 3),
-        "requests_per_second": round(len(ms) / passed, 1),
-        "wrong": wrong,
+        "huitou": huitou,
+        "bare": bare,
+        "p50_ratio": round(huitou["p50_ms"] / bare["p50_ms"], 2),
+        "throughput_ratio": round(huitou["requests_per_second"] / bare["requests_per_second"], 3),
+        "p99_over_own_p50": round(huitou["p99_ms"] / huitou["p50_ms"], 2),
     }
 
 
-def ready(process: "subprocess.Popen[bytes]", address: str) -> float:
-    started = time.perf_counter()
-    while time.perf_counter() - started < 120:
-        assert process.poll() is None, "the server ended"
-        try:
-            urllib.request.urlopen(address, timeout=2).read()
-            return time.perf_counter() - started
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{address} does not answer")
+def median(figures: list[Figures]) -> Figures:
+    return {name: round(statistics.median(one[name] for one in figures), 3) for name in figures[0]}
 
 
-def tree_memory_mb(pid: int) -> float:
-    """Proportional memory of a process and its children."""
-    pids, total = [pid], 0.0
-    for one in pids:
-        children = Path(f"/proc/{one}/task/{one}/children")
-        pids += [int(child) for child in children.read_text().split()] if children.exists() else []
-        for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) / 1024
-    return round(total, 1)
+def growth(port: int, pid: int, messages: list[bytes]) -> Figures:
+    """What many requests leave behind, after the service's timers have let go of the last of them."""
+    load(port, messages, 4, 2.0)
+    time.sleep(7)
+    before, done = memory_mb(pid), 0
+    while done < CONFIG["memory_requests"]:
+        done += int(load(port, messages, 4, 2.0, 0)["requests"])
+    time.sleep(7)
+    after = memory_mb(pid)
+    return {"requests": done, "before": before, "after": after, "growth_mb": round(after["uss"] - before["uss"], 1)}
 
 
-def fetch(port: int, method: str, path: str, token: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers, method=method)
-    return json.loads(urllib.request.urlopen(request).read())
+def mlflow(bench: Bench) -> Figures:
+    """Churn of many members: computed by `mlflow models serve`, computed by Huitou, and looked up by Huitou."""
+    import mlflow as library
+
+    model = bench.work / "mlflow-model"
+    if not model.exists():
+        library.pyfunc.save_model(
+            str(model),
+            python_model=str(HERE / "mlflow_model.py"),
+            artifacts={"curve": str(bench.release.path / "models/curve")},
+            pip_requirements=["mlflow"],
+        )
+    columns = [str(name) for name in bench.release.manifest["columns"]]
+    ids = bench.members(bench.release, 4000)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
+    command += ["-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+    found: Figures = {}
+    with (
+        serving(bench.home, bench.today, bench.work / "service.log") as (ours, _, _),
+        running(command, quiet, f"http://127.0.0.1:{port}/ping", bench.work / "mlflow.log"),
+    ):
+        for n in CONFIG["mlflow_members"]:
+            chosen = [ids[start : start + n] for start in range(0, 3000, 300)]
+            vectors = [bench.release.vectors[[bench.release.index(m) for m in some]] for some in chosen]
+            bodies = [
+                {
+                    "dataframe_split": {
+                        "columns": columns,
+                        "data": np.where(np.isnan(v), None, v.astype(object)).tolist(),
+                    }
+                }
+                for v in vectors
+            ]
+            same = fetch(port, "POST", "/invocations", "", bodies[0])["predictions"]
+            admin = bench.tokens["admin"]
+            mine = fetch(ours, "POST", "/churn", admin, {"member_ids": chosen[0], "computed": True})["results"]
+            worst = max(abs(a - row["churn_probability"]) for a, row in zip(same, mine, strict=True))
+            assert worst < 1e-5, worst
+            messages = {
+                "mlflow": (port, [request_bytes("POST", "/invocations", "", body) for body in bodies]),
+                "computed": (
+                    ours,
+                    [request_bytes("POST", "/churn", admin, {"member_ids": m, "computed": True}) for m in chosen],
+                ),
+                "looked_up": (ours, [request_bytes("POST", "/churn", admin, {"member_ids": m}) for m in chosen]),
+            }
+            rounds = [
+                {name: load(to, what, 1, CONFIG["seconds"], 5) for name, (to, what) in messages.items()}
+                for _ in range(CONFIG["rounds"])
+            ]
+            row: Figures = {name: median([one[name] for one in rounds]) for name in messages}
+            assert all(one["wrong"] == 0 for one in row.values()), row
+            for name in ("computed", "looked_up"):
+                row[f"{name}_ratio"] = round(row["mlflow"]["p50_ms"] / row[name]["p50_ms"], 1)
+            found[str(n)] = row
+    return found
+
+
+def million(bench: Bench) -> Figures:
+    """A worker over a million members beside one over a few: ready when, how much memory, how long for one look-up."""
+    found: Figures = {}
+    for name, members in (("tiny", 1_000), ("large", CONFIG["large_members"])):
+        home = bench.work / name
+        if not (home / "releases/current").exists():
+            enlarged(bench.release, home / "releases", members)
+        ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
+        token = ledger.create_token("app", at=dt.datetime.fromisoformat(bench.today))
+        ledger.close()
+        release = open_release(home / "releases/current")
+        ids = bench.members(release, CONFIG["lookups"])
+        messages = [request_bytes("GET", ITEMS.format(member), token) for member in ids]
+        starts = []
+        for _ in range(CONFIG["starts"]):
+            with serving(home, bench.today, bench.work / "service.log") as (port, pid, seconds):
+                starts.append(round(seconds, 2))
+                ready = memory_mb(pid)
+                asked = load(port, messages, 1, CONFIG["seconds"] * 2, 0)
+                time.sleep(7)
+                after = memory_mb(pid)
+        at = time.perf_counter()
+        for member in ids:
+            release.index(member)
+        once = (time.perf_counter() - at) / len(ids) * 1e6
+        at = time.perf_counter()
+        for member in ids:
+            row = release.index(member)
+            assert row is not None and release.predictions["churn_probability"][row] >= 0
+        whole = (time.perf_counter() - at) / len(ids) * 1e6
+        size = sum(path.stat().st_size for path in release.path.rglob("*")) / 2**20
+        found[name] = {
+            "members": members,
+            "release_mb": round(size, 1),
+            "ready_s": sorted(starts),
+            "memory_when_ready": ready,
+            "memory_after_requests": after,
+            "recommendations": {key: round(value, 3) for key, value in asked.items()},
+            "index_us": round(once, 2),
+            "look_up_us": round(whole, 2),
+        }
+    for when in ("memory_when_ready", "memory_after_requests"):
+        found[f"{when}_above_tiny_mb"] = {
+            kind: round(found["large"][when][kind] - found["tiny"][when][kind], 1) for kind in found["tiny"][when]
+        }
+    return found
+
+
+def swaps(bench: Bench) -> Figures:
+    """Memory and failures while releases are swapped under load."""
+    home = bench.work / "swapping"
+    if not (home / "releases/current").exists():
+        for members in (200_000, 200_001):
+            enlarged(bench.release, home / "releases", members)
+    ledger = Ledger(f"sqlite:///{home / 'ledger.db'}")
+    token = ledger.create_token("app", at=dt.datetime.fromisoformat(bench.today))
+    ledger.close()
+    names = sorted(path.name for path in (home / "releases").iterdir() if path.is_dir() and not path.is_symlink())
+    ids = bench.members(open_release(home / "releases" / names[0]), 4000)
+    messages = [request_bytes("GET", ITEMS.format(member), token) for member in ids]
+    seen, wrong, done = [], 0, 0
+    with serving(home, bench.today, bench.work / "service.log") as (port, pid, _):
+        for turn in range(CONFIG["swaps"] + 1):
+            passed = load(port, messages, 4, CONFIG["seconds"])
+            wrong, done = wrong + passed["wrong"], done + passed["requests"]
+            time.sleep(6)
+            seen.append(memory_mb(pid))
+            point_current_at(home / "releases", names[(turn + 1) % len(names)])
+            passed = load(port, messages, 4, CONFIG["seconds"])
+            wrong, done = wrong + passed["wrong"], done + passed["requests"]
+    return {
+        "swaps": CONFIG["swaps"],
+        "requests": done,
+        "failed": wrong,
+        "memory": seen,
+        "private_dirty_growth_mb": round(seen[-1]["private_dirty"] - seen[1]["private_dirty"], 1),
+    }
+
+
+PARTS = {"routes": routes, "mlflow": mlflow, "million": million, "swaps": swaps}
 
 
 def main() -> None:
-    config = json.loads((HERE / "config.json").read_text())
-    home = Path(tempfile.mkdtemp(prefix="http-speed-"))
-    small_brand.write_small_release(home / "releases")
-    url = f"sqlite:///{home / 'ledger.db'}"
-    ledger = Ledger(url)
-    ledger.save_lists(AS_OF, small_brand.small_lists(), run_id="r1", at=NOW)
-    token = ledger.create_token("admin", at=NOW)
-    guide = ledger.create_token("guide", subject="g1", store_id="s1", at=NOW)
-    ledger.close()
-    settings = ServingSettings(requests_per_minute=10**9)
-    environment = {**os.environ, **Place(home, url, "brand", settings).as_environment(), "HUITOU_TODAY": str(AS_OF)}
-    port, floor = free_port(), free_port()
-    log = (home / "log").open("wb")
-    bento = [sys.executable, "-m", "bentoml", "serve", "serving.service:Huitou", "--host", "127.0.0.1"]
-    service = subprocess.Popen([*bento, "--port", str(port)], env=environment, stdout=log, stderr=log)
-    result: dict[str, Any] = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load_before": os.getloadavg()[0],
-    }
-    bare = None
-    try:
-        result["service_ready_s"] = round(ready(service, f"http://127.0.0.1:{port}/readyz"), 2)
-        ids = [f"m0{1 + place % 8}" for place in range(1000)]
-        asked: dict[str, tuple[str, str, str, Any]] = {
-            "list": ("GET", "/v1/guides/g1/contact-list", guide, None),
-            "recommendations": ("GET", "/v1/members/m01/recommendations", guide, None),
-        }
-        asked |= {f"churn_{n}": ("POST", "/churn", token, {"member_ids": ids[:n]}) for n in config["bulk"]}
-        answers = {name: fetch(port, *question[:3], question[3]) for name, question in asked.items()}
-        (home / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
-        bare_environment = {**os.environ, "HUITOU_BARE_ANSWERS": str(home / "answers.json")}
-        uvicorn = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--port", str(floor)]
-        bare = subprocess.Popen([*uvicorn, "--no-access-log", "--log-level", "warning"], env=bare_environment)
-        ready(bare, f"http://127.0.0.1:{floor}/list")
-        for name, (method, path, who, body) in asked.items():
-            data = b"" if body is None else json.dumps(body).encode()
-            for clients in config["clients"]:
-                if name.startswith("churn") and clients > 1:
-                    continue
-                ours = asyncio.run(
-                    load(port, request_bytes(method, path, who, data), clients, config["seconds"], config["warm"])
-                )
-                theirs = asyncio.run(
-                    load(
-                        floor,
-                        request_bytes(method, f"/{name}", who, data),
-                        clients,
-                        config["seconds"],
-                        config["warm"],
-                    )
-                )
-                result[f"{name}_{clients}"] = {
-                    "huitou": ours,
-                    "bare": theirs,
-                    "p50_ratio": round(ours["p50_ms"] / theirs["p50_ms"], 2),
-                    "throughput_ratio": round(ours["requests_per_second"] / theirs["requests_per_second"], 3),
-                    "p99_over_own_p50": round(ours["p99_ms"] / ours["p50_ms"], 2),
-                }
-        before = tree_memory_mb(service.pid)
-        message = request_bytes("GET", "/v1/members/m01/recommendations", guide)
-        done = 0
-        while done < config["memory_requests"]:
-            passed = asyncio.run(load(port, message, 4, 2.0, 0))
-            done += int(passed["requests_per_second"] * 2)
-        result["memory"] = {"requests": done, "before_mb": before, "after_mb": tree_memory_mb(service.pid)}
-    finally:
-        for process in (service, bare):
-            if process is not None:
-                process.terminate()
-                process.wait(timeout=30)
-    result["load_after"] = os.getloadavg()[0]
-    (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    asked.add_argument("--home", type=Path, help="home of a finished demo; made anew by default")
+    asked.add_argument("--work", type=Path, help="where large releases are kept between runs")
+    options = asked.parse_args()
+    work = options.work or Path(tempfile.mkdtemp(prefix="http-speed-"))
+    bench = Bench((options.home or work / "home").resolve(), work.resolve())
+    path = HERE / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for part in options.parts or PARTS:
+        before = os.getloadavg()[0]
+        figures = PARTS[part](bench)
+        figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+        figures["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
+        result[part] = figures
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(part, json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

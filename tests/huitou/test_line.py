@@ -4,11 +4,15 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from serving import bulk
+from serving.runtime import Runtime
+from serving.settings import Place, ServingSettings
 from training.release import SCORED, BrokenRelease, Release, open_release
 
 Huitou = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -79,6 +83,23 @@ def test_a_card_shows_the_newest_visits_of_its_member(release: Release) -> None:
     days = [visit["day"] for visit in card["last_visits"]]
     assert days and days == sorted(days, reverse=True)
     assert max(days) < release.manifest["as_of"]
+
+
+def test_what_is_computed_on_request_is_what_the_release_holds(finished_demo: Path) -> None:
+    place = Place(finished_demo, f"sqlite:///{finished_demo / 'ledger.db'}", "brand", ServingSettings())
+    runtime = Runtime(place, datetime.now)
+    release = runtime.served.release
+    ids = [one.decode() for one in release.ids[np.asarray(release.kind) == SCORED][:50]]
+    for days in (None, 20):
+        read, computed = (
+            [
+                row["churn_probability"]
+                for row in json.loads(bulk.churn(runtime, ids, days, computed=fresh))["results"]
+            ]
+            for fresh in (False, True)
+        )
+        assert computed == pytest.approx(read, abs=2e-6) and len(set(read)) > 10
+    runtime.ledger.close()
 
 
 def test_no_pickle_and_no_clear_phone_is_in_a_release(release: Release) -> None:

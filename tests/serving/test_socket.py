@@ -140,6 +140,12 @@ def test_bulk_calls_refuse_in_the_one_shape_and_by_role(served: Served) -> None:
     assert httpx.post(f"{served.address}/churn", json={"member_ids": ["m01"]}).status_code == 401
 
 
+def test_a_bulk_call_that_cannot_be_computed_says_so_in_the_one_shape(served: Served) -> None:
+    body = {"member_ids": ["m01"], "computed": True}
+    answer = httpx.post(f"{served.address}/churn", json=body, headers=served.headers("analyst"))
+    assert answer.status_code == 503 and answer.json()["error"]["code"] == "no_model", answer.text
+
+
 def test_bentomls_own_pages_and_descriptions_are_not_there(served: Served) -> None:
     assert httpx.get(f"{served.address}/").headers["location"] == "/guide"
     for path in ("/docs.json", "/healthz", "/static_content/index.css", "/assets/x.js"):
