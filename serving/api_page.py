@@ -42,6 +42,9 @@ asked, with an `error` per id where there is none to give (not_found, no_purchas
     client = bentoml.SyncHTTPClient("http://127.0.0.1:3000", token="ht_…")
     client.churn(member_ids=["m01", "m02"], horizon_days=60)
 
+Answers are read from the release. `churn` with `"computed": true` asks the release's curve model again, from the members'
+vectors: the same figures to rounding, for whoever wants to check a release.
+
 ## Outcomes
 
 `POST /v1/contact-outcomes` takes one outcome or `{"outcomes": […]}` with up to 500. The client makes `event_id`; sending the

@@ -1,7 +1,7 @@
 """Up to 1,000 member ids in, one JSON row each out: a prediction, or an error that names the id.
 
-A call's answer is written column by column: orjson turns each column into text at once, and a row is one template filled.
-That takes a third of the time of a dict a row.
+A call's answer is written column by column: orjson turns each column into text at once, and all rows are joined in one go.
+That takes a fifth of the time of a dict a row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +19,8 @@ from training.release import COLD, SCORED, Release, between
 
 MOST = 1_000
 Rows = npt.NDArray[np.int64]
-# A column of JSON texts by its name.
-Columns = Mapping[str, Sequence[str]]
+# A column of JSON texts by its name; one text where it is the same for all.
+Columns = Mapping[str, Sequence[str] | str]
 
 
 def rows_of(
@@ -36,36 +36,50 @@ def rows_of(
     known = places >= 0
     asked = known.copy()
     asked[known] = release.kind[places[known]] == SCORED
-    lines: list[str] = []
-    if asked.any():
-        columns = predict(served, places[asked])
-        names = "".join(f',"{name}":%s' for name in columns)
-        template = '{"member_id":%s' + names + ',"error":null}'
-        if asked.all():
-            ids: Sequence[str] = texts
-        else:
-            ids = [texts[place] for place in np.flatnonzero(asked)]
-        lines = [template % line for line in zip(ids, *columns.values(), strict=True)]
-    if len(lines) < len(texts):
-        lines = _with_errors(lines, member_ids, places, asked, release)
-    said = served.source(*task.split("|"))
     answered = int(asked.sum())
+    columns: Columns = predict(served, places[asked]) if answered else {}
+    if answered == len(texts):
+        results = joined_rows(texts, columns, ",")
+    else:
+        # No JSON text holds a line break of its own.
+        lines = joined_rows([texts[place] for place in np.flatnonzero(asked)], columns, "\n").split("\n")
+        results = ",".join(_with_errors(lines, member_ids, places, asked, release))
+    said = served.source(*task.split("|"))
     runtime.metrics.answered(task.split("|")[0], said["source"], answered)
-    return _answer(served, said, answered, ",".join(lines).encode())
+    return _answer(served, said, answered, results.encode())
+
+
+def joined_rows(ids: Sequence[str], columns: Columns, between: str) -> str:
+    """One JSON object an id, {"member_id", …columns, "error": null}, joined by `between`."""
+    pattern: list[Sequence[str] | str] = [between + '{"member_id":"', ids]
+    text = '"'
+    for name, column in columns.items():
+        text += f',"{name}":'
+        if isinstance(column, str):
+            text += column
+        else:
+            pattern += [text, column]
+            text = ""
+    pattern.append(text + ',"error":null}')
+    pieces = [part if isinstance(part, str) else "" for part in pattern] * len(ids)
+    for at, part in enumerate(pattern):
+        if not isinstance(part, str):
+            pieces[at :: len(pattern)] = part
+    return "".join(pieces)[len(between) :]
 
 
 def places_of(release: Release, member_ids: Sequence[str]) -> tuple[Rows, list[str]]:
-    """What `release.index` says of each id (-1: not known), looked up in one go; and each id as JSON text."""
+    """What `release.index` says of each id (-1: not known), looked up in one go; and each id as JSON, without its quotes."""
     aliased = bool(release.aliases) and not release.aliases.keys().isdisjoint(member_ids)
     joined = "\0".join(member_ids).encode()
     # Where nothing has to be escaped, no id holds a quote, a backslash or a null.
     plain = not aliased and len(orjson.dumps(member_ids)) == len(joined) + 2 * len(member_ids) + 2
     if plain:
         keys = joined.split(b"\0")
-        texts = [f'"{member_id}"' for member_id in member_ids]
+        texts = list(member_ids)
     else:
         keys = [release.aliases.get(member_id, member_id).encode() for member_id in member_ids]
-        texts = [orjson.dumps(member_id).decode() for member_id in member_ids]
+        texts = [orjson.dumps(member_id).decode()[1:-1] for member_id in member_ids]
     if not len(release.ids):
         return np.full(len(keys), -1, np.int64), texts
     width = release.ids.dtype.itemsize
@@ -93,7 +107,7 @@ def churn(runtime: Runtime, member_ids: Sequence[str], horizon_days: int | None,
             values = between(served.curve_model.bins.edges, float(days), lambda column: curves[:, column])
         else:
             values = np.atleast_1d(served.release.survival_at(rows, float(days)))
-        return {"churn_probability": numbers(np.round(values, 6)), "horizon_days": [str(days)] * len(rows)}
+        return {"churn_probability": numbers(np.round(values, 6)), "horizon_days": str(days)}
 
     return rows_of(runtime, member_ids, "churn|curve", predict)
 
@@ -130,19 +144,19 @@ def numbers(values: npt.NDArray[np.floating]) -> list[str]:
     return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
 
 
-def words(served: Served, name: str, rows: Rows) -> list[str]:
+def words(served: Served, name: str, rows: Rows) -> list[str] | str:
     """A column of labels as JSON texts; null where there is none, or where the release has no such column."""
     if name not in served.release.codes:
-        return ["null"] * len(rows)
+        return "null"
     labels = served.release.manifest["labels"][name]
     texts = [orjson.dumps(label or None).decode() for label in labels] + ["null"]
     return [texts[code] for code in np.minimum(served.release.codes[name][rows], len(labels)).tolist()]
 
 
-def days_said(served: Served, name: str, rows: Rows) -> list[str]:
+def days_said(served: Served, name: str, rows: Rows) -> list[str] | str:
     """A column of days as JSON dates, as the card's window says them: T days from as_of is the day as_of + T − 1."""
     if name not in served.release.predictions:
-        return ["null"] * len(rows)
+        return "null"
     days = served.release.predictions[name][rows].astype(float)
     there = np.isfinite(days)
     # Null is the day before all others, so that few texts are made.

@@ -27,6 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 Hot = Callable[[Runtime, Scope, Call], Answer]
+Shortcut = Callable[[Runtime, Call, bytes], bytes | None]
 
 COOKIE = "huitou"
 # A browser sends this header only from our own page's script: a cookie alone may not change anything.
@@ -59,12 +60,18 @@ class Gate:
         runtime: gives the worker's state.
         rest: the REST app, for paths that BentoML would answer itself (health, metrics).
         hot: templates answered right here, without routing twice: template -> function.
+        shortcuts: typed calls whose plain JSON bodies are answered right here: template -> function.
     """
 
     def __init__(
-        self, app: App, runtime: Callable[[], Runtime], rest: Callable[[], App], hot: Mapping[str, Hot]
+        self,
+        app: App,
+        runtime: Callable[[], Runtime],
+        rest: Callable[[], App],
+        hot: Mapping[str, Hot],
+        shortcuts: Mapping[str, Shortcut] | None = None,
     ) -> None:
-        self.app, self.runtime, self.rest, self.hot = app, runtime, rest, hot
+        self.app, self.runtime, self.rest, self.hot, self.shortcuts = app, runtime, rest, hot, shortcuts or {}
         self.doors = Doors()
         self.pace = Pace()
 
@@ -109,6 +116,15 @@ class Gate:
                 code, extra, body = hot(runtime, scope, call)
                 await send_on({"type": "http.response.start", "status": code, "headers": extra})
                 await send_on({"type": "http.response.body", "body": body})
+            elif template in self.shortcuts and headers.get(b"content-type") == b"application/json":
+                whole = await read_whole(limited)
+                finished = self.shortcuts[template](runtime, call, whole.body)
+                if finished is None:
+                    await self.app(scope, whole, Reshaped(send_on))
+                else:
+                    length = (b"content-length", str(len(finished)).encode())
+                    await send_on({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
+                    await send_on({"type": "http.response.body", "body": finished})
             elif template in BULK:
                 await self.app(scope, limited, Reshaped(send_on))
             else:
@@ -198,6 +214,32 @@ class Limited:
 
     def _too_large(self) -> ApiError:
         return ApiError(413, "body_too_large", f"a body may have at most {self._limit} bytes")
+
+
+class Whole:
+    """A receive that gives a body that was read already, and then whatever comes."""
+
+    def __init__(self, body: bytes, last: Message, receive: Receive) -> None:
+        self.body, self._last, self._receive = body, last, receive
+        self._given = False
+
+    async def __call__(self) -> Message:
+        if self._given:
+            return await self._receive()
+        self._given = True
+        return {**self._last, "body": self.body} if self._last["type"] == "http.request" else self._last
+
+
+async def read_whole(receive: Receive) -> Whole:
+    """The body of a request, in one piece."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return Whole(message.get("body", b""), message, receive)
+    parts = [message.get("body", b"")]
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return Whole(b"".join(parts), message, receive)
 
 
 class Reshaped:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
 # Before bentoml is imported: no telemetry, and one BLAS thread a worker.
@@ -80,17 +81,20 @@ class LazyRest:
 rest = LazyRest()
 
 
-def _finished(answer: Callable[[], bytes]) -> dict[str, Any]:
-    """An answer that is JSON already, or an error of ours, as a response, which BentoML passes on as it is.
+def _finished(name: str, request: Any, asked: Any) -> dict[str, Any]:
+    """A typed call's answer, which is JSON already, or an error of ours, as a response that BentoML passes on as it is.
 
     The calls keep their declared type, which the typed client and the schema are made from.
     """
+    from serving.access import call_of
     from serving.errors import ApiError, error_response
+    from serving.typed_calls import answered
 
     try:
-        return cast(dict[str, Any], Response(answer(), media_type="application/json"))
+        body = answered(name, runtime(), call_of(request), asked)
     except ApiError as error:
         return cast(dict[str, Any], error_response(error))
+    return cast(dict[str, Any], Response(body, media_type="application/json"))
 
 
 class LazyGate:
@@ -104,7 +108,7 @@ class LazyGate:
         if self._gate is None:
             from serving.gate import Gate
 
-            self._gate = Gate(self._behind, runtime, rest.app, rest.hot())
+            self._gate = Gate(self._behind, runtime, rest.app, rest.hot(), shortcuts())
         await self._gate(scope, receive, send)
 
 
@@ -152,33 +156,27 @@ class Huitou:
     @bentoml.api(route="/churn")
     async def churn(
         self,
+        ctx: bentoml.Context,
         member_ids: MemberIds,
         horizon_days: Annotated[int | None, Field(ge=1, le=730)] = None,
         computed: Annotated[bool, Field(description="ask the model again instead of reading the release")] = False,
     ) -> dict[str, Any]:
         """Probability of no purchase within the horizon, per member."""
-        from serving import bulk
-
+        asked = SimpleNamespace(member_ids=member_ids, horizon_days=horizon_days, computed=computed)
         if computed:
             # Milliseconds of arithmetic: other requests go on meanwhile.
-            return await asyncio.to_thread(
-                _finished, lambda: bulk.churn(runtime(), member_ids, horizon_days, computed=True)
-            )
-        return _finished(lambda: bulk.churn(runtime(), member_ids, horizon_days))
+            return await asyncio.to_thread(_finished, "churn", ctx.request, asked)
+        return _finished("churn", ctx.request, asked)
 
     @bentoml.api(route="/next_purchase")
-    async def next_purchase(self, member_ids: MemberIds) -> dict[str, Any]:
+    async def next_purchase(self, ctx: bentoml.Context, member_ids: MemberIds) -> dict[str, Any]:
         """Probability of a return and the window of the next purchase, per member."""
-        from serving import bulk
-
-        return _finished(lambda: bulk.next_purchase(runtime(), member_ids))
+        return _finished("next_purchase", ctx.request, SimpleNamespace(member_ids=member_ids))
 
     @bentoml.api(route="/value")
-    async def value(self, member_ids: MemberIds) -> dict[str, Any]:
+    async def value(self, ctx: bentoml.Context, member_ids: MemberIds) -> dict[str, Any]:
         """Expected net spend of the next year with its interval, per member."""
-        from serving import bulk
-
-        return _finished(lambda: bulk.value(runtime(), member_ids))
+        return _finished("value", ctx.request, SimpleNamespace(member_ids=member_ids))
 
     @bentoml.api(route="/recommend")
     async def recommend(
@@ -191,22 +189,18 @@ class Huitou:
         personalised: bool = True,
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
-        from serving import bulk
-        from serving.access import call_of
-
-        call = call_of(ctx.request)
-        return _finished(
-            lambda: bulk.recommend(
-                runtime(),
-                call.who,
-                member_ids,
-                slate=slate,
-                n=n,
-                store_id=store_id,
-                personalised=personalised,
-                request_id=call.request_id,
-            )
+        asked = SimpleNamespace(
+            member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised
         )
+        return _finished("recommend", ctx.request, asked)
+
+
+def shortcuts() -> dict[str, Any]:
+    """The gate's own way to the typed calls, by path."""
+    from serving.typed_calls import ANSWERS, shortcut
+
+    apis = cast(Any, Huitou).apis  # the decorator made a Service of it
+    return {f"/{name}": shortcut(name, apis[name].input_spec) for name in ANSWERS}
 
 
 Huitou.add_asgi_middleware(LazyGate)  # type: ignore[attr-defined]  # the decorator made a Service of it

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from features.errors import InputError
 from outreach.ledger import tables
@@ -126,7 +126,11 @@ class LedgerCore:
         self.engine.dispose()
 
     def _insert(self, table: sa.Table) -> Any:
-        return postgresql.insert(table) if self.engine.dialect.name == "postgresql" else sqlite.insert(table)
+        if self.engine.dialect.name != "postgresql":
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
 
     def _raise_revision(self, connection: sa.Connection, kind: str) -> None:
         statement = self._insert(tables.revision).values(brand_id=self.brand_id, kind=kind, number=1)

@@ -2,12 +2,16 @@
 
 import datetime as dt
 from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import orjson
 import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +60,8 @@ class LearningBook(LedgerCore):
 
     def learning_rows(self, before: dt.date) -> "pd.DataFrame":
         """Rows of mornings before a day: date, member_id, listed, propensity, kept_share, one column per standing part."""
+        import pandas as pd
+
         c = tables.learning_row.c
         frame = self.frame(
             sa.select(c.date, c.member_id, c.listed, c.propensity, c.kept_share, c.standing_json)

@@ -26,7 +26,7 @@ def test_an_id_is_found_in_a_batch_as_it_is_found_alone(house: House) -> None:
     for batch in (ids, [*MEMBERS, "zz"], ["m01"] * 3, ["m01", 'q"uote', "back\\slash"], ["a\0b", "m02"]):
         places, texts = bulk.places_of(release, batch)
         assert [None if place < 0 else place for place in places.tolist()] == [release.index(m) for m in batch]
-        assert [json.loads(text) for text in texts] == batch
+        assert [json.loads(f'"{text}"') for text in texts] == batch
 
 
 def test_a_number_that_is_not_there_is_null() -> None:

@@ -140,6 +140,29 @@ def test_bulk_calls_refuse_in_the_one_shape_and_by_role(served: Served) -> None:
     assert httpx.post(f"{served.address}/churn", json={"member_ids": ["m01"]}).status_code == 401
 
 
+@pytest.mark.parametrize("call", ["churn", "next_purchase", "value", "recommend"])
+def test_the_short_way_to_a_typed_call_answers_as_bentomls_own(served: Served, call: str) -> None:
+    for body in (
+        {"member_ids": ["m01", "zz", "minor", 'q"'] * 3},
+        {"member_ids": ["m02"]},
+        {"member_ids": []},
+        {},
+        7,
+    ):
+        answers = [
+            httpx.post(
+                f"{served.address}/{call}",
+                content=json.dumps(body).encode(),
+                headers={**served.headers("analyst"), "Content-Type": kind},
+            )
+            for kind in ("application/json", "application/json; charset=utf-8")
+        ]
+        assert answers[0].status_code == answers[1].status_code
+        assert "server" not in answers[0].headers, "the short way"
+        assert ("server" in answers[1].headers) == (answers[1].status_code == 200), "BentoML's own"
+        assert answers[0].json() == answers[1].json()
+
+
 def test_a_bulk_call_that_cannot_be_computed_says_so_in_the_one_shape(served: Served) -> None:
     body = {"member_ids": ["m01"], "computed": True}
     answer = httpx.post(f"{served.address}/churn", json=body, headers=served.headers("analyst"))
