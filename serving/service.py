@@ -189,9 +189,7 @@ class Huitou:
         personalised: bool = True,
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
-        asked = SimpleNamespace(
-            member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised
-        )
+        asked = SimpleNamespace(member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised)
         return _finished("recommend", ctx.request, asked)
 
 

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 import orjson
 import sqlalchemy as sa
@@ -68,7 +67,6 @@ class LearningBook(LedgerCore):
             .where(c.brand_id == self.brand_id, c.date < before)
             .order_by(c.date, c.member_id)
         )
-        import pandas as pd  # not at the top: the service opens a ledger without it
 
         standing = pd.DataFrame([orjson.loads(text) for text in frame.pop("standing_json")], index=frame.index)
         return pd.concat([frame, standing], axis=1)
