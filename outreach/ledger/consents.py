@@ -207,8 +207,12 @@ _CONSENTS = (
     .where(tables.consent.c.brand_id == sa.bindparam("brand"), tables.consent.c.member_id == sa.bindparam("member"))
     .order_by(tables.consent.c.at)
 )
-_BLOCKS = sa.select(tables.opt_out.c.kind).where(
-    tables.opt_out.c.brand_id == sa.bindparam("brand"),
-    tables.opt_out.c.member_id == sa.bindparam("member"),
-    sa.or_(tables.opt_out.c.until.is_(None), tables.opt_out.c.until > sa.bindparam("at")),
+_BLOCKS = (
+    sa.select(tables.opt_out.c.kind)
+    .where(
+        tables.opt_out.c.brand_id == sa.bindparam("brand"),
+        tables.opt_out.c.member_id == sa.bindparam("member"),
+        sa.or_(tables.opt_out.c.until.is_(None), tables.opt_out.c.until > sa.bindparam("at")),
+    )
+    .order_by(tables.opt_out.c.kind)
 )
