@@ -1,4 +1,4 @@
-"""The night's work in order: check, vectors and scores, release, lists. Safe to run again after a crash."""
+"""The night's work in order: check, vectors and scores, release, lists, and what came of the lists shown. Safe to run again after a crash."""
 
 import fcntl
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from features.progress import Progress, quiet
 from huitou.brand import ledger_of, read_brand
 from huitou.config import Config
 from huitou.daily import ListsWritten, write_lists
+from huitou.exposures import report_exposures
 from huitou.pipeline import make_release, part_of
 from training.kept_predictions import keep_release
 from training.release import Release
@@ -41,6 +42,8 @@ def nightly(config: Config, *, now: datetime, progress: Progress = quiet) -> Nig
         lists = write_lists(
             config, brand.history.tables, release, ledger, day, now=now, progress=part_of(progress, 0.8, 0.2)
         )
+        if ledger.count_exposures():
+            report_exposures(ledger, brand.history.tables, day, seed=config.training.seed)
         return Night(release, lists)
 
 

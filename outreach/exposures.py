@@ -44,7 +44,9 @@ def exposure_report(shown: pd.DataFrame, events: pd.DataFrame, *, seed: int = 0)
         "order_within_days": ORDER_WITHIN.days,
         "seen_by_members": _counts(own, told),
         "lists": [
-            {**dict(zip(_LIST, key, strict=True)), **_counts(rows, told)} for key, rows in places.groupby(_LIST)
+            {"slate": str(slate), "role": str(role), "personalised": bool(own_list), "model": str(model)}
+            | _counts(rows, told)
+            for (slate, role, own_list, model), rows in places.groupby(_LIST)
         ],
         "rungs": [{"rung": str(rung), **_counts(rows, told)} for rung, rows in own.groupby("rung")],
         "exploration": exploration(own, told, seed=seed),

@@ -3,7 +3,10 @@
 from outreach.ledger.outcomes import BLOCKS, OUTCOMES
 from outreach.list_rules import LIST_RULES
 from serving.access import ROUTES
+from serving.answers.exploring import WITHIN_PLACES
+from serving.answers.happened import DUE_WITHIN_DAYS, LEAST_REST, REST_DAYS, RETURN_REST_DAYS
 from serving.answers.shop_rules import ATTRIBUTES
+from serving.answers.telling import REST_DAYS as REST_DAYS_BETWEEN
 from serving.routes.operation import NEEDED, RULES
 
 _HEAD = """# The HTTP interface
@@ -30,6 +33,49 @@ bulk calls. `huitou serve` starts both; `/docs` and `/openapi.json` describe eve
 
 | method | path | roles |
 |---|---|---|
+"""
+
+RUNGS = (
+    "own (the release's list), context (what the basket, the item or the latest events brought in), store, level, "
+    "brand, explore, pin"
+)
+
+_ITEMS = f"""
+## Items for a member, a basket, or beside an item
+
+`POST /v1/recommendations` takes a context; every field is optional:
+
+    {{"member_id": "m01", "basket": ["i4", "i7"], "item_id": "i9", "list": "mixed", "n": 10, "store_id": "s1",
+     "personalised": true}}
+
+Items like, or bought with, the basket (newest first) and the item being looked at move up or join; they themselves are
+not shown. What the service was told since the night is folded in the same way, on `GET …/recommendations` too: views,
+orders, returns. An item just bought vanishes on the next call and comes back {DUE_WITHIN_DAYS:.0f} days before it is used up
+(never in the first {LEAST_REST:.0%} of its cycle); without a known cycle it rests {REST_DAYS} days and until the release knows of
+the purchase. An item brought back rests {RETURN_REST_DAYS} days. Without a member, or for one that nobody knows, the basket and
+the item speak, then the popular list. Each place names its `rung`: {RUNGS}.
+`short` counts places that nothing allowed could fill, `unknown_items` what the release does not know.
+
+`personalised=false`, an opt-out or a minor gets the store's popular list, then the brand's, equal for all: no context is
+read. Bulk `recommend` takes `personalised` as well.
+
+Lists `similar` and `bought-together` obey filters, boosts, caps, shelf and, with `store_id`, stock; pins stay out of them.
+
+`GET /v1/items/{{id}}/members` names members to tell about an item: for a guide the own ones, for a manager the store's;
+head office names `guide_id` or `store_id`. On their lists to buy again or new first, by score, then owners of something
+close. Left out, and counted by reason: held out, blocked, opted out of personalisation, bought or returned it since the
+night, contacted within `gap_days` ({REST_DAYS_BETWEEN:.0f} days without that rule), no open channel.
+
+## What was shown, and exploring
+
+Every list shown is logged: request id, items in their final order, the rung and the exact chance of each place, the model,
+the release, the caller's role. A list in the mini-program (role app, `new` or `mixed`, personalised) tries, with chance
+`explore_share` of `[serving]` in `huitou.toml`, one item that nobody has bought yet: evenly drawn among those that every
+rule allows, at the last unpinned one of the first {WITHIN_PLACES} places, by a hash of `explore_seed` and the request id.
+Chances are logged and never answered. `huitou exposures`, and every night, recompute from the log click-through (a view
+within a day), acceptance (an order within a week) and an off-policy estimate of exploring never, twice as often, and
+always, refused below an effective sample of 5 %; `GET /v1/experiments/recommendations/summary` shows the newest. Of
+another order of the usual items the log can say nothing: they are not drawn.
 """
 
 _BULK = """
@@ -76,7 +122,7 @@ def api_page() -> str:
     for route in ROUTES:
         roles = "anyone" if route.roles is None else ", ".join(sorted(route.roles))
         lines.append(f"| {route.method} | `{route.template}` | {roles} |\n")
-    lines.append(_BULK)
+    lines += [_ITEMS, _BULK]
     for outcome in OUTCOMES:
         days = BLOCKS.get(outcome, 0)
         lines.append(f"| {outcome} | {'until lifted' if days is None else f'{days} days' if days else 'no'} |\n")
