@@ -13,7 +13,7 @@ releases/<id>/
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
     items/sold.npy, items/sellable.npy, items/cycle_days.npy [items]; items/own_at.npy, items/own.npy: see ItemArrays
-    people/, members/friend.npy, members/held_out.npy: see training.release_people; absent from releases before 0.2
+    people/, members/friend.npy, members/held_out.npy: see training.release_people; absent from releases of older versions
     stores.json, guides.json rows of the contract; aliases.json old card number -> member id
 """
 
