@@ -39,7 +39,8 @@ def explore(
 ) -> Explored:
     """Draw for one place of a list; `cold` are the codes of sellable items without history, in order."""
     places = [place for place, rung in enumerate(shown.rungs[:WITHIN_PLACES]) if rung != "pin"]
-    if not 0 < share < 1 or not places:
+    # A list that rules have left short is not touched: what an exchange frees there would have to be filled again.
+    if not 0 < share < 1 or not places or shown.short:
         return unexplored(shown)
     place = places[-1]
     pool = allowed_at(shown.codes, place, cold, rules, hidden)

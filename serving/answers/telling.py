@@ -147,15 +147,14 @@ def interested(served: Served, rows: NDArray[Any], code: int) -> Interested:
         owned = np.asarray(arrays.own)[np.repeat(start - first, size) + np.arange(size.sum())]
         worth = np.zeros(len(arrays.item_ids))
         np.maximum.at(worth, near, 1.0 / (np.tile(np.arange(len(near) // 2 + 1), 2)[: len(near)] + 2.0))
-        value = worth[owned]
+        close = np.flatnonzero(worth[owned] > 0)
         # The closest own item of each member, first of equals.
-        order = np.lexsort((owned, -value, of))
+        order = close[np.lexsort((owned[close], -worth[owned[close]], of[close]))]
         lead = order[np.r_[True, of[order][1:] != of[order][:-1]]] if len(order) else order
-        lead = lead[value[lead] > 0]
         has = np.zeros(len(rows), bool)
         has[of[owned == code]] = True  # owns it already, and it is not due: not told by what is close to it
         lead = lead[(slate[of[lead]] < 0) & ~has[of[lead]]]
-        slate[of[lead]], place[of[lead]], score[of[lead]] = 2, owned[lead], value[lead]
+        slate[of[lead]], place[of[lead]], score[of[lead]] = 2, owned[lead], worth[owned[lead]]
     there = np.flatnonzero(slate >= 0)
     there = there[np.lexsort((rows[there], -score[there], slate[there] == 2))]
     return Interested(rows[there], slate[there], place[there], score[there])

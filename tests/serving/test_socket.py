@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bentoml
 import httpx
@@ -128,6 +129,34 @@ def test_bulk_calls_answer_bentomls_own_client_with_an_error_per_id(served: Serv
     assert windows["results"][0]["median"] == "2026-03-21"
     assert value["answered"] == 1000 and value["results"][0]["tier"] == "A"
     assert [len(row["items"]) for row in items["results"]] == [3, 3]
+
+
+def test_what_one_worker_is_told_holds_on_the_next_call_of_every_worker(served: Served) -> None:
+    """Each call opens a connection of its own, so that both workers are asked."""
+
+    def ask(role: str, method: str, path: str, **body: Any) -> dict[str, Any]:
+        answer = httpx.request(method, f"{served.address}{path}", headers=served.headers(role), **body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def shown(**question: Any) -> list[str]:
+        items = ask("app", "POST", "/v1/recommendations", json={"member_id": "m03", "n": 10} | question)["items"]
+        return [item["item_id"] for item in items]
+
+    assert "i4" in shown() and "i4" not in shown(basket=["i4"])
+    order = {"event_id": "s1", "kind": "order", "at": NOW.isoformat(), "member_id": "m03", "item_id": "i4"}
+    ask("app", "POST", "/v1/events", json=order)
+    assert all("i4" not in shown(list=slate) for slate in ("again", "new", "mixed") for _ in range(4))
+    for _ in range(6):
+        told = ask("guide", "GET", "/v1/items/i4/members")
+        assert told["left_out"] == {"just_bought": 1} and "m03" not in [m["member_id"] for m in told["members"]]
+        assert ask("app", "GET", "/v1/items/i0/similar?store_id=s1&n=2")["short"] == 0
+    refusal = {"consents": [{"purpose": "personalised_recommendation", "state": "refused"}]}
+    ask("app", "PUT", "/v1/members/m03/consents", json=refusal)
+    popular = shown(personalised=False, store_id="s1")
+    assert all(shown(store_id="s1", basket=["i1"]) == popular for _ in range(8))
+    summary = ask("analyst", "GET", "/v1/experiments/recommendations/summary")
+    assert summary["status"] == "not_enough_data" and summary["have"]["lists_shown"] > 0
 
 
 def test_bulk_calls_refuse_in_the_one_shape_and_by_role(served: Served) -> None:
