@@ -24,6 +24,7 @@ from training.cards import member_cards, open_assignments
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
 from training.promote import GATES, Promotion, promote
+from training.propensities import Propensities
 from training.release import Release, open_release
 from training.release_people import owner_frame
 from training.release_writer import (
@@ -130,6 +131,7 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         served.horizon_days,
         curve=curve,
         value=value,
+        propensities=Propensities.load(served.folders["curve"]),
         tiers_before=before,
         progress=part_of(progress, 0.0, 0.5),
     )

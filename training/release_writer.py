@@ -113,6 +113,7 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "columns": [column.name for column in COLUMNS],
         "predictions": _numeric(frame),
         "labels": labels,
+        "propensities": dict(parts.predictions.propensities),
         "item_reasons": list(parts.item_reasons),
         "item_rungs": list(parts.item_rungs),
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},

@@ -1,7 +1,9 @@
 """A history and the serving models in; out: one row a member with everything that is predicted of him or her."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,7 @@ from features.history import History, population
 from features.progress import Progress, quiet
 from features.vectors import MemberVectors, build_vectors
 from training.curve_model import CurveModel
+from training.propensities import Propensities
 from training.release import COLD, NEVER_SCORED, SCORED
 from training.stages import assign_stage, stage_thresholds
 from training.tiers import assign_tiers
@@ -44,8 +47,10 @@ class Predictions:
     frame: member_id, kind (0 scored, 1 registered without a purchase, 2 never scored), churn_probability (no purchase
     within horizon_days), return_probability (within the longest horizon), next_median_days, next_low_days,
     next_high_days (80 % window, days from as_of, null with next_null_reason), expected_spend_yuan with low and high
-    (net, next 365 days or the longest horizon), expected_orders, tier, stage, churn_band, rung, and CARRIED columns.
+    (net, next 365 days or the longest horizon), expected_orders, tier, stage, churn_band, rung, CARRIED columns, and
+    friend_loss_probability (of friends) and first_purchase_probability (of kind 1), both within horizon_days.
     grid_days int32 [grid]; survival float32 [members, grid] (NaN where not scored); vectors float32 [members, columns].
+    propensities: by name, where the last two come from, or why they are null.
     """
 
     as_of: date
@@ -54,6 +59,7 @@ class Predictions:
     grid_days: npt.NDArray[np.int32]
     survival: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32]
+    propensities: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scored(self) -> npt.NDArray[np.str_]:
@@ -79,11 +85,13 @@ def score(
     *,
     curve: CurveModel,
     value: ValueModel,
+    propensities: Propensities | None = None,
     tiers_before: pd.DataFrame | None = None,
     progress: Progress = quiet,
 ) -> Predictions:
     """Predict for every member known at `as_of`.
 
+    propensities: chances of friend loss and first purchase; None leaves both null.
     tiers_before: member_id, tier of the last release, so that tiers do not flap.
     """
     known = known_members(history, as_of)
@@ -122,6 +130,13 @@ def score(
     frame = frame.merge(
         assign_stage(vectors, stage_thresholds(history, as_of)), on="member_id", how="left", validate="one_to_one"
     )
+    chances = (propensities or Propensities({}, {}, {})).predict(vectors)
+    told = pd.DataFrame(
+        {"member_id": vectors.members, **{f"{name}_probability": values for name, values in chances.items()}}
+    )
+    frame = frame.merge(told, on="member_id", how="left", validate="one_to_one")
+    never = frame["kind"].to_numpy() == NEVER_SCORED
+    frame.loc[never, [f"{name}_probability" for name in chances]] = np.nan
     progress("arranged", 0.95)
     return Predictions(
         as_of=as_of,
@@ -130,6 +145,7 @@ def score(
         grid_days=np.asarray(curves.grid_days, dtype=np.int32),
         survival=_aligned(frame, curves.member_ids, curves.survival),
         vectors=_aligned(frame, vectors.frame["member_id"].to_numpy(str), vectors.matrix()),
+        propensities={} if propensities is None else propensities.card,
     )
 
 

@@ -22,6 +22,7 @@ from training.labels import label_outcomes
 from training.metrics import LOG_LOSS_CLIP
 from training.model_card import model_card
 from training.promote import FALLBACK_FOLDER, GATES, REPORT, Verdict, baseline_scores, verdict
+from training.propensities import fit_propensities
 from training.settings import TrainingSettings
 from training.tracking import CHALLENGER, CHAMPION, Registered, Run, Tracker
 from training.value import fit_value_model
@@ -83,6 +84,9 @@ def train(
             )
             parent.json(REPORT, report)
             parent.metrics(report["tasks"])
+        progress("friend loss and first purchase", 0.59)
+        chances = fit_propensities(history, as_of, horizon)
+        parent.json("propensities.json", chances.card)
         challengers, verdicts = {}, {}
         curve: CurveModel | None = None
         for step, task in enumerate(GATES):
@@ -95,20 +99,24 @@ def train(
             curve = model if task == "curve" else curve
             folder = work / task
             model.save(folder)
+            if task == "curve":
+                chances.save(folder)
             with tracker.run(task, parent=parent, tags={"task": task}) as child:
                 _log(child, task, model.card, report, verdicts[task])
                 if not verdicts[task].passed:
                     name = fallback_name(task, report)
                     plain = _fit(task, history, as_of, horizon, settings.seed, curve, name, tell)
                     plain.save(work / f"{task}-{FALLBACK_FOLDER}")
+                    if task == "curve":
+                        chances.save(work / f"{task}-{FALLBACK_FOLDER}")
                     child.json("fallback.json", {"baseline": name})
                     tracker.client.log_artifacts(
                         child.run_id, str(work / f"{task}-{FALLBACK_FOLDER}"), FALLBACK_FOLDER
                     )
                 elif task == "curve" and report is not None:
-                    beside = beside_champion(tracker, history, report, work)
-                    if beside is not None:
-                        child.json("champion.json", beside)
+                    paired = beside_champion(tracker, history, report, work)
+                    if paired is not None:
+                        child.json("champion.json", paired)
                 tags = {"source": "model", "as_of": as_of.isoformat(), "horizon_days": str(horizon)}
                 challengers[task] = tracker.register(task, child, folder, alias=CHALLENGER, tags=tags)
         progress("trained", 1.0)

@@ -8,7 +8,7 @@ second time from windows half as long, which reach closer to today, brought to t
 expects; the geometric mean of both answers is told.
 
 The interval is of one member's spend: with probability 1 − P(buys) it is nothing, else the expectation times what buyers
-spent over what was expected of them. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
+spent over what was expected of them. Who may well buy nothing has an interval that begins there. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
 spend per visit answer, and the rung says so. Other horizons scale by the visits that BG/NBD expects.
 """
 
@@ -213,15 +213,22 @@ class ValueModel:
 
 
 def _interval(buys: Floats, spend: Floats, ratios: Floats) -> tuple[Floats, Floats]:
-    """The 10 % and 90 % points of: nothing with 1 − buys, else spend / buys × one of the ratios."""
+    """An 80 % interval of: nothing with 1 − buys, else spend / buys × one of the ratios.
+
+    From the 10 % to the 90 % point; where more than 10 % buy nothing, nothing is inside, and 80 % reach from it upwards.
+    """
     ratios = np.sort(ratios)
     points = (np.arange(len(ratios)) + 0.5) / len(ratios)
     if_buys = np.divide(spend, buys, out=np.zeros_like(spend), where=buys > 0)
-    found = []
-    for q in INTERVAL:
+    from_nothing = 1.0 - buys >= INTERVAL[0]
+
+    def point(q: Floats) -> Floats:
         inner = np.divide(q - (1.0 - buys), buys, out=np.full_like(buys, -1.0), where=buys > 0)
-        found.append(np.where(inner <= 0, 0.0, if_buys * np.interp(inner, points, ratios)))
-    return np.maximum(found[0], 0.0), np.maximum(found[1], 0.0)
+        return np.where(inner <= 0, 0.0, if_buys * np.interp(inner, points, ratios))
+
+    low = np.where(from_nothing, 0.0, point(np.full_like(buys, INTERVAL[0])))
+    high = point(np.where(from_nothing, INTERVAL[1] - INTERVAL[0], INTERVAL[1]))
+    return np.maximum(low, 0.0), np.maximum(high, 0.0)
 
 
 def fit_value_model(

@@ -64,6 +64,16 @@ def test_every_scored_member_has_a_curve_that_falls_from_one(release: Release) -
     assert np.isnan(np.asarray(release.curves)[~scored]).all()
 
 
+def test_friend_loss_and_first_purchase_are_told_of_whom_they_are_about_or_say_why_not(release: Release) -> None:
+    kind = np.asarray(release.kind)
+    for name, about in (("friend_loss", kind < 2), ("first_purchase", kind == 1)):
+        told = release.manifest["propensities"][name]
+        known = np.isfinite(np.asarray(release.predictions[f"{name}_probability"]))
+        assert not known[~about].any()
+        assert known.any() == (told["source"] is not None)
+        assert told["source"] == "model" or told["reason"]
+
+
 def test_churn_probability_is_the_curve_at_the_horizon(release: Release) -> None:
     rows = np.flatnonzero(np.asarray(release.kind) == SCORED)[:200]
     read = release.survival_at(rows, release.manifest["horizon_days"])

@@ -13,7 +13,7 @@ from features.tables import tables_from_frames
 from features.vectors import MemberVectors, build_vectors
 from simulator.brand import simulate_brand
 from training.labels import label_outcomes
-from training.propensities import Propensity, fit_first_purchase, fit_friend_loss
+from training.propensities import Propensities, Propensity, fit_first_purchase, fit_friend_loss, fit_propensities
 
 AS_OF, HORIZON = datetime.date(2026, 3, 1), 90
 
@@ -75,3 +75,45 @@ def test_too_few_events_are_refused_with_their_number(frames: dict[str, pd.DataF
     without = {name: frame for name, frame in frames.items() if name != "assignments"}
     with pytest.raises(NotEnoughData, match="no assignments table"):
         fit_friend_loss(build_history(tables_from_frames(without)), AS_OF, HORIZON)
+
+
+def test_first_purchase_is_judged_a_horizon_earlier_and_told_of_those_who_never_bought(
+    history: History, everyone: MemberVectors, tmp_path: Path
+) -> None:
+    learned = fit_propensities(history, AS_OF, HORIZON)
+    assert set(learned.found) == {"friend_loss", "first_purchase"} and not learned.missing
+    judged = learned.judged["first_purchase"]
+    assert judged["log_loss"] < judged["log_loss_of_the_rate"]
+    assert learned.card["first_purchase"]["source"] == "model"
+    learned.save(tmp_path)
+    assert Propensities.load(tmp_path) == learned
+    told = learned.predict(everyone)
+    friends = everyone.frame["is_friend"].to_numpy(float) == 1
+    assert np.isfinite(told["friend_loss"][friends]).all() and np.isnan(told["friend_loss"][~friends]).all()
+    cold = ~(everyone.frame["visits"].to_numpy(float) > 0)
+    assert np.isfinite(told["first_purchase"][cold]).all() and np.isnan(told["first_purchase"][~cold]).all()
+
+
+def test_a_chance_that_did_worse_than_the_plain_rate_gives_way_to_it(
+    history: History, everyone: MemberVectors
+) -> None:
+    # in this brand nothing that is known of friends foretells who deletes the guide
+    learned = fit_propensities(history, AS_OF, HORIZON)
+    told = learned.card["friend_loss"]
+    assert told["source"] == "fallback" and "of the plain rate" in told["reason"]
+    assert told["judged"]["log_loss"] >= told["judged"]["log_loss_of_the_rate"]
+    chances = learned.predict(everyone)["friend_loss"]
+    known = chances[np.isfinite(chances)]
+    np.testing.assert_allclose(known, told["events"] / told["members"])
+
+
+def test_without_data_both_are_null_with_the_reason(frames: dict[str, pd.DataFrame], tmp_path: Path) -> None:
+    bare = {name: frame for name, frame in frames.items() if name != "assignments"}
+    history = build_history(tables_from_frames(bare))
+    early = history.coverage_start + datetime.timedelta(days=40)
+    learned = fit_propensities(history, early, HORIZON)
+    assert "no assignments table" in learned.card["friend_loss"]["reason"]
+    assert "no window of 90 days" in learned.card["first_purchase"]["reason"]
+    vectors = build_vectors(history, [early], cold=True)
+    assert all(np.isnan(values).all() for values in learned.predict(vectors).values())
+    assert "huitou train" in Propensities.load(tmp_path).missing["friend_loss"]
