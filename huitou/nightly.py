@@ -12,8 +12,7 @@ from huitou.brand import ledger_of, read_brand
 from huitou.config import Config
 from huitou.daily import ListsWritten, write_lists
 from huitou.exposures import report_exposures
-from huitou.pipeline import make_release, part_of
-from training.kept_predictions import keep_release
+from huitou.pipeline import keep_predictions, make_release, part_of
 from training.release import Release
 
 
@@ -36,7 +35,7 @@ def nightly(config: Config, *, now: datetime, progress: Progress = quiet) -> Nig
         progress("checking the tables", 0.0)
         brand = read_brand(config, part_of(progress, 0.0, 0.2))
         release = make_release(config, brand, now=now, progress=part_of(progress, 0.2, 0.6))
-        keep_release(config.home.kept_predictions, release)
+        keep_predictions(config, release)
         ledger = ledger_of(config)
         day = datetime.fromisoformat(release.manifest["as_of"]).date()
         lists = write_lists(

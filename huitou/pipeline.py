@@ -23,6 +23,7 @@ from outreach.settings import ContactSettings
 from training.cards import member_cards, open_assignments
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
+from training.kept_predictions import keep_release
 from training.promote import GATES, Promotion, promote
 from training.propensities import Propensities
 from training.release import Release, open_release
@@ -35,7 +36,8 @@ from training.release_writer import (
     write_release,
 )
 from training.scoring import ModelSource, score
-from training.tracking import CHAMPION, Registered, Tracker
+from training.shadow import keep_shadow
+from training.tracking import CHAMPION, SHADOW, Registered, Tracker
 from training.train import Training, train
 from training.value import ValueModel
 
@@ -168,6 +170,22 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
     point_current_at(root, release.release_id)
     prune_releases(root, config.release.keep)
     return release
+
+
+def keep_predictions(config: Config, release: Release) -> list[Path]:
+    """Keep what a release said until it can be judged, and beside it what a challenger in shadow would have said."""
+    root = config.home.kept_predictions
+    kept = keep_release(root, release)
+    if kept is None:
+        return []
+    shadow = tracker_of(config).get("curve", SHADOW)
+    if shadow is None:
+        return [kept]
+    folder = config.home.models / f"{shadow.name}-{shadow.version}"
+    if not folder.is_dir():
+        tracker_of(config).fetch(shadow, folder)
+    beside = keep_shadow(root, release, CurveModel.load(folder), f"{shadow.name}/{shadow.version}")
+    return [kept] if beside is None else [kept, beside]
 
 
 def catalogue(history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -24,13 +24,17 @@ COLUMNS = ("churn_probability", "return_probability", "next_low_days", "next_hig
 
 @dataclass(frozen=True)
 class Kept:
-    """Predictions of one day. frame: digest (uint64, sorted) and COLUMNS; max_days is the reach of the curves."""
+    """Predictions of one day. frame: digest (uint64, sorted) and COLUMNS; max_days is the reach of the curves.
+
+    model: the version that made them, where it was not the one that served.
+    """
 
     as_of: date
     horizon_days: int
     max_days: int
     release_id: str
     frame: pd.DataFrame
+    model: str = ""
 
 
 def digests(member_ids: Iterable[str], key: str) -> np.ndarray:
@@ -59,14 +63,28 @@ def keep_release(root: Path, release: Release) -> Path | None:
 
 
 def write_kept(
-    root: Path, as_of: date, predictions: pd.DataFrame, *, horizon_days: int, max_days: int, release_id: str
+    root: Path,
+    as_of: date,
+    predictions: pd.DataFrame,
+    *,
+    horizon_days: int,
+    max_days: int,
+    release_id: str,
+    model: str = "",
 ) -> Path:
-    """Keep predictions (member_id and COLUMNS) of one day."""
+    """Keep predictions (member_id and COLUMNS) of one day; model: the version, where it did not serve."""
     root.mkdir(parents=True, exist_ok=True)
     frame = predictions.reindex(columns=list(COLUMNS)).astype("float32")
     frame.insert(0, "digest", digests(predictions["member_id"], release_id))
     frame = frame.sort_values("digest", ignore_index=True)
-    told = {"as_of": str(as_of), "horizon_days": horizon_days, "max_days": max_days, "release_id": release_id}
+    told: dict[str, object] = {
+        "as_of": str(as_of),
+        "horizon_days": horizon_days,
+        "max_days": max_days,
+        "release_id": release_id,
+    }
+    if model:
+        told["model"] = model
     path = root / f"{as_of}.parquet"
     frame.to_parquet(path.with_suffix(".tmp"), index=False)
     (root / f"{as_of}.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
@@ -83,4 +101,6 @@ def read_kept(root: Path, as_of: date) -> Kept:
     """The predictions kept of one day."""
     told = json.loads((root / f"{as_of}.json").read_text(encoding="utf-8"))
     frame = pd.read_parquet(root / f"{as_of}.parquet")
-    return Kept(as_of, int(told["horizon_days"]), int(told["max_days"]), str(told["release_id"]), frame)
+    return Kept(
+        as_of, int(told["horizon_days"]), int(told["max_days"]), str(told["release_id"]), frame, told.get("model", "")
+    )

@@ -56,7 +56,9 @@ class MonitorReport:
 
     matured: one mapping a kept day that can be judged. waiting: kept days with the day they mature. inputs: a row a
     vector column (column, family, psi, usual_psi, excess), the most moved first. moved: names of the columns past the
-    limit, the most moved first. breaches: sentences, empty where everything is inside its limits.
+    limit, the most moved first. breaches: sentences, empty where everything is inside its limits. beside: one mapping a
+    matured day on which a challenger in shadow spoke too (as_of, model, members, log loss and AUC of both, and the
+    difference shadow − served with its 95 % interval).
     """
 
     as_of: date
@@ -68,6 +70,7 @@ class MonitorReport:
     breaches: tuple[str, ...]
     retrain: bool
     retrain_because: str
+    beside: tuple[dict[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
@@ -82,6 +85,7 @@ def monitor(
     *,
     scores_now: np.ndarray | None = None,
     trained_as_of: date | None = None,
+    shadow: Sequence[Kept] = (),
     settings: MonitorSettings | None = None,
     seed: int = 0,
     progress: Progress = quiet,
@@ -89,6 +93,7 @@ def monitor(
     """Judge every matured day and compare the inputs of the newest matured day with today's.
 
     scores_now: the churn probabilities that are served today. trained_as_of: the day the champion was trained on.
+    shadow: what a challenger in shadow said on the same days.
     """
     limits = settings or MonitorSettings()
     today = history.coverage_end + timedelta(days=1)
@@ -98,6 +103,12 @@ def monitor(
     for n, one in enumerate(ripe):
         progress("judging matured predictions", 0.5 * n / len(ripe))
         matured.append(judge_kept(history, one, seed=seed))
+    unserved = {one.as_of: one for one in shadow}
+    beside = [
+        compare_kept(history, one, unserved[one.as_of], seed=seed)
+        for one in ripe
+        if one.as_of in unserved and unserved[one.as_of].release_id == one.release_id
+    ]
     progress("comparing inputs", 0.5)
     inputs, score_psi = _no_shift(), None
     breaches: list[str] = []
@@ -120,7 +131,7 @@ def monitor(
                 breaches.append(
                     f"scores: stability index {score_psi:.2f} since {newest.as_of}, limit {limits.score_psi}"
                 )
-    retrain, because = _retrain(breaches, trained_as_of, today, ripe)
+    retrain, because = _retrain(breaches, beside, trained_as_of, today, ripe)
     progress("monitored", 1.0)
     return MonitorReport(
         as_of=today,
@@ -132,6 +143,7 @@ def monitor(
         breaches=tuple(breaches),
         retrain=retrain,
         retrain_because=because,
+        beside=tuple(beside),
     )
 
 
@@ -169,6 +181,28 @@ def judge_kept(history: History, kept: Kept, *, seed: int = 0) -> dict[str, Any]
     return told
 
 
+def compare_kept(history: History, served: Kept, shadow: Kept, *, seed: int = 0) -> dict[str, Any]:
+    """What served and what a challenger in shadow said of the same members on one matured day, judged on what came."""
+    ids = np.sort(history.purchases.members.select("member_id").to_pandas()["member_id"].to_numpy(str))
+    codes = digests(ids.tolist(), served.release_id)
+    both = np.intersect1d(served.frame["digest"].to_numpy(), shadow.frame["digest"].to_numpy())
+    ids, codes = ids[np.isin(codes, both)], codes[np.isin(codes, both)]
+    told: dict[str, Any] = {"as_of": str(served.as_of), "model": shadow.model, "members": len(ids)}
+    if not len(ids):
+        return told | {"served": None, "shadow": None, "difference": {"log_loss": None, "auc": None}}
+    gone = ~label_outcomes(history, ids, [served.as_of], served.horizon_days).frame["observed"].to_numpy(dtype=bool)
+    statistics: dict[str, dict[str, metrics.Statistic | None]] = {}
+    for name, kept in (("shadow", shadow), ("served", served)):
+        p = kept.frame.set_index("digest").loc[codes, "churn_probability"].to_numpy(dtype=float)
+        statistics[name] = {"log_loss": metrics.log_loss(gone, p), "auc": metrics.auc(gone, p)}
+    found = metrics.comparison(metrics.judge(statistics, ids, draws=DRAWS, seed=seed), "shadow")
+    return told | {
+        "served": found["baselines"]["served"],
+        "shadow": found["model"],
+        "difference": found["paired"]["served"],
+    }
+
+
 def _inside_window(history: History, kept: Kept, ids: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
     """1 where a member who returned within the curves' reach did so in the window; NaN where that can't be known."""
     unknown = np.full(len(ids), np.nan)
@@ -202,10 +236,21 @@ def _breaches(now: dict[str, Any], first: dict[str, Any], limits: MonitorSetting
 
 
 def _retrain(
-    breaches: Sequence[str], trained_as_of: date | None, today: date, ripe: Sequence[Kept]
+    breaches: Sequence[str],
+    beside: Sequence[dict[str, Any]],
+    trained_as_of: date | None,
+    today: date,
+    ripe: Sequence[Kept],
 ) -> tuple[bool, str]:
     if breaches:
         return True, breaches[0]
+    for figures in beside[-1:]:
+        gain = figures["difference"]["log_loss"]
+        if gain and gain["high"] < 0 and figures["members"] >= FEWEST_MEMBERS:
+            return True, (
+                f"on matured predictions of {figures['as_of']} the challenger in shadow ({figures['model']}) had a log "
+                f"loss {-gain['value']:.4f} lower than what served"
+            )
     if not ripe:
         return False, "no prediction has matured, so nothing says that the model is wrong"
     if trained_as_of is None:

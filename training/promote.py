@@ -3,7 +3,7 @@
 A task's challenger passes where, on the same members and the same cut-offs, it is no worse than the best plain
 baseline (and, once there is a champion that has not seen the window, no worse than the champion). A challenger that
 loses leaves the champion in place or, the first time, gives way to the best baseline, labelled as fallback, so that
-every brand gets a release.
+every brand gets a release. The loser goes on in shadow (see training.shadow).
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
-from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, Registered, Run, Tracker
+from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, SHADOW, Registered, Run, Tracker
 
 REPORT, FALLBACK_FOLDER = "backtest.json", "fallback"
 
@@ -120,8 +120,11 @@ def promote(tracker: Tracker, task: str, *, work: Path) -> Promotion:
     if found.passed and beaten is None:
         _crown(tracker, task, challenger.version, champion)
         tracker.drop_alias(task, CHALLENGER)
+        if tracker.get(task, SHADOW) is not None:
+            tracker.drop_alias(task, SHADOW)
         return Promotion(task, "promoted", found, tracker.get(task, CHAMPION))
     tracker.drop_alias(task, CHALLENGER)
+    tracker.set_alias(task, SHADOW, challenger.version)
     if champion is not None:
         kept = found if beaten is None else Verdict(**{**found.__dict__, "passed": False, "reason": beaten})
         return Promotion(task, "champion kept", kept, champion)

@@ -28,6 +28,8 @@ from mlflow.exceptions import MlflowException
 from training.settings import TrackingSettings
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+# A challenger that lost: it goes on beside the champion, unserved, until both can be judged on what came.
+SHADOW = "shadow"
 MODEL_FOLDER = "model"
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)

@@ -24,17 +24,17 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
 
     from huitou.brand import read_brand
     from huitou.config import load_config
-    from training.kept_predictions import keep_release, kept_days, read_kept
+    from huitou.pipeline import keep_predictions
+    from training.kept_predictions import kept_days, read_kept
     from training.monitor import monitor
     from training.release import SCORED, open_release
     from training.release_writer import list_releases
+    from training.shadow import shadow_folder
 
     config = load_config(config_file, home=home)
     root = config.home.kept_predictions
     written = [
-        path
-        for path in (keep_release(root, open_release(one)) for one in list_releases(config.home.releases))
-        if path
+        path for one in list_releases(config.home.releases) for path in keep_predictions(config, open_release(one))
     ]
     current = open_release(config.home.current) if config.home.current.exists() else None
     scores = trained = None
@@ -50,6 +50,7 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
             [read_kept(root, day) for day in kept_days(root)],
             scores_now=scores,
             trained_as_of=trained,
+            shadow=[read_kept(shadow_folder(root), day) for day in kept_days(shadow_folder(root))],
             seed=seed,
             progress=progress,
         )
@@ -67,6 +68,20 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
         ["column", "index", "usually"],
         [(r.column, f"{r.psi:.3f}", f"{r.usual_psi:.3f}") for r in report.inputs.head(5).itertuples()],
     )
+    if report.beside:
+        table(
+            "Challenger in shadow (log loss)",
+            ["as of", "version", "members", "served", "in shadow", "difference"],
+            [
+                (
+                    b["as_of"],
+                    b["model"],
+                    f"{b['members']:,}",
+                    *(_shown((b[name] or {}).get("log_loss")) for name in ("served", "shadow", "difference")),
+                )
+                for b in report.beside
+            ],
+        )
     for day, ripe in report.waiting.items():
         out.print(f"predictions of {day} mature on {ripe}")
     if not report.matured and not report.waiting:

@@ -1,5 +1,6 @@
 """The monitor is quiet when predictions hold, and names the cause when they don't."""
 
+import dataclasses
 import datetime
 import json
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from features.vectors import build_vectors
 from simulator.brand import simulate_brand
 from training.kept_predictions import digests, kept_days, read_kept, write_kept
 from training.labels import label_outcomes
-from training.monitor import input_shift, monitor, psi
+from training.monitor import MonitorSettings, input_shift, monitor, psi
 
 AS_OF, HORIZON = datetime.date(2026, 3, 1), 90
 
@@ -43,6 +44,22 @@ def test_true_probabilities_pass_and_wrong_ones_are_named(memoryless: History, t
     assert [line.split(": ")[1][:4] for line in bad.breaches] == ["bias", "cali"]
     assert bad.retrain and bad.retrain_because == bad.breaches[0]
     json.dumps(bad.as_dict())
+
+
+def test_a_challenger_in_shadow_that_was_right_calls_for_a_training(memoryless: History, tmp_path: Path) -> None:
+    n = len(population(memoryless, AS_OF))
+    right, high = np.full(n, np.exp(-HORIZON / 90.0)), np.full(n, np.exp(-HORIZON / 90.0) + 0.06)
+    keep(tmp_path / "high", memoryless, high)
+    keep(tmp_path / "right", memoryless, right)
+    loose = MonitorSettings(bias=0.2, ece_over_noise=0.2)
+    served, shadow = (read_kept(tmp_path / name, AS_OF) for name in ("high", "right"))
+    found = monitor(memoryless, [served], shadow=[dataclasses.replace(shadow, model="curve/7")], settings=loose)
+    assert found.beside[0]["members"] == n and found.beside[0]["difference"]["log_loss"]["high"] < 0
+    assert found.retrain and "curve/7" in found.retrain_because
+    # the other way round nothing is to be done
+    calm = monitor(memoryless, [shadow], shadow=[served], settings=loose)
+    assert calm.beside[0]["difference"]["log_loss"]["low"] > 0
+    assert not calm.retrain and "inside their limits" in calm.retrain_because
 
 
 def test_nothing_is_judged_before_it_has_matured(memoryless: History, tmp_path: Path) -> None:

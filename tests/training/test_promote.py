@@ -9,7 +9,7 @@ import pytest
 from features.errors import InputError
 from training.promote import FALLBACK_FOLDER, REPORT, promote, verdict
 from training.settings import TrackingSettings
-from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, Tracker
+from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, SHADOW, Tracker
 from training.train import fallback_name
 
 
@@ -77,9 +77,14 @@ def test_the_first_challenger_that_loses_gives_way_to_the_best_baseline_labelled
 def test_a_champion_stays_against_a_challenger_that_loses(tracker: Tracker, tmp_path: Path) -> None:
     first = challenge(tracker, tmp_path, report(0.50, 0.52), "good")
     promote(tracker, "curve", work=tmp_path / "work")
-    challenge(tracker, tmp_path, report(0.53, 0.52), "worse")
+    second = challenge(tracker, tmp_path, report(0.53, 0.52), "worse")
     done = promote(tracker, "curve", work=tmp_path / "work")
     assert done.refused and done.champion is not None and done.champion.version == first
+    shadow = tracker.get("curve", SHADOW)
+    assert shadow is not None and shadow.version == second
+    challenge(tracker, tmp_path, report(0.49, 0.52), "better")
+    promote(tracker, "curve", work=tmp_path / "work")
+    assert tracker.get("curve", SHADOW) is None
 
 
 def test_the_old_champion_is_kept_as_previous(tracker: Tracker, tmp_path: Path) -> None:
