@@ -62,12 +62,13 @@ def allowed_at(
 ) -> NDArray[np.int64]:
     """The cold items that may stand at a place of a list: no rule, cap, duplicate or just-bought item is overruled."""
     pool = np.asarray(cold, np.int64)
-    pool = pool[rules.allowed[pool]]
-    pool = pool[~np.isin(pool, [*codes.tolist(), *hidden])]
-    others = np.delete(np.asarray(codes, np.int64), place)
-    for group, most in rules.caps:
-        full = np.bincount(group[others], minlength=int(group.max(initial=0)) + 1) >= most
-        pool = pool[~full[group[pool]]]
+    taken = {*codes.tolist(), *hidden}
+    pool = np.array([code for code in pool[rules.allowed[pool]].tolist() if code not in taken], np.int64)
+    if rules.caps:
+        others = np.delete(np.asarray(codes, np.int64), place)
+        for group, most in rules.caps:
+            full = np.bincount(group[others], minlength=int(group.max(initial=0)) + 1) >= most
+            pool = pool[~full[group[pool]]]
     return pool
 
 

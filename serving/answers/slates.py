@@ -234,17 +234,19 @@ class _Making:
         served, slate = self.served, self.slate
         arrays = served.release.items
         items: list[dict[str, Any]] = []
+        if row is not None:
+            parts = (arrays.due_days, arrays.because[slate], arrays.reasons[slate], arrays.scores[slate])
+            dues, becauses, reasons, points = (part[row].tolist() for part in parts)
         for code, rung in zip(found.shown.codes.tolist(), found.shown.rungs, strict=True):
             item = item_said(served, code, len(items) + 1)
             place = found.places.get(code) if row is not None and rung not in ("pin", EXPLORE) else None
             if place is not None and row is not None:
-                due = self.since.due.get(code, int(arrays.due_days[row][place])) if slate == "again" else -1
+                due = self.since.due.get(code, dues[place]) if slate == "again" else -1
                 item["rung"] = found.rung_name
                 item["due_days"] = None if due == -1 else due
-                because = int(arrays.because[slate][row][place])
-                item["reason"] = served.item_reason(int(arrays.reasons[slate][row][place]), because, item["due_days"])
+                item["reason"] = served.item_reason(reasons[place], becauses[place], item["due_days"])
                 if scores:
-                    item["score"] = float(arrays.scores[slate][row][place])
+                    item["score"] = points[place]
             elif rung == "own":
                 item["rung"], item["reason"] = CONTEXT, self.context_reason(code)
             else:
