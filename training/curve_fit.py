@@ -15,7 +15,7 @@ from training.snapshots import CALENDAR, NAMES, thinned
 from training.views import FloatArray, View, Watched
 
 # Person-periods of the pooled hazard: three dozen weights are settled by fewer.
-POOLED_ROWS = 120_000
+POOLED_ROWS = 240_000
 # Calendar columns need two seasons behind them; with one they learn that time passes.
 SEASONS_DAYS = 730
 

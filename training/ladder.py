@@ -14,8 +14,8 @@ RECENCY_BANDS, BTYD, EQUAL_BLEND, WEIGHTED_BLEND = "recency_bands", "btyd", "equ
 RUNGS = (RECENCY_BANDS, BTYD, EQUAL_BLEND, WEIGHTED_BLEND)
 FEWEST_MEMBERS = 100
 FEWEST_REPEATS = 20
-FEWEST_FOR_BLEND = 300
 FEWEST_RETURNS = 150
+FEWEST_FOR_TREES = 300
 # Days since the last visit: the last band is open.
 BANDS = (7, 14, 30, 60, 90, 120, 180, 270, 365)
 # A band of few members leans on the whole base by this many of them.
@@ -37,12 +37,10 @@ def choose_step(members: int, repeats: int, returns: int, span_days: int, horizo
         return Step(RECENCY_BANDS, False, f"not enough data: {members} members, {FEWEST_MEMBERS} needed")
     if repeats < FEWEST_REPEATS or not families:
         return Step(RECENCY_BANDS, False, f"not enough data: {repeats} repeat visits, {FEWEST_REPEATS} needed")
-    if members < FEWEST_FOR_BLEND or returns < FEWEST_RETURNS:
-        return Step(
-            BTYD,
-            False,
-            f"{members} members and {returns} returns seen; a blend needs {FEWEST_FOR_BLEND} and {FEWEST_RETURNS}",
-        )
+    if returns < FEWEST_RETURNS:
+        return Step(BTYD, False, f"{returns} returns seen; a blend needs {FEWEST_RETURNS}")
+    if members < FEWEST_FOR_TREES:
+        return Step(EQUAL_BLEND, False, f"{members} members; trees and weights of its own need {FEWEST_FOR_TREES}")
     if span_days < 2 * horizon:
         return Step(EQUAL_BLEND, True, f"{span_days} days of history; weights of its own need {2 * horizon}")
     return Step(WEIGHTED_BLEND, True, "")

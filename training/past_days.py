@@ -19,6 +19,8 @@ from training.views import FloatArray, Watched
 # The members whose past days decide weights and shape.
 JUDGED_MEMBERS = 20_000
 FEWEST_TO_LEARN_FROM = 200
+# The families' part beside the pooled hazard alone, where members are too few for trees and weights.
+EQUAL_SHARE = 0.5
 # Shares of the most trees that a past day chooses from, and the log loss by which fewer trees may be worse.
 STAGES = (1 / 12, 1 / 6, 0.25, 0.375, 0.5, 0.75, 1.0)
 AS_GOOD = 0.0003
@@ -26,10 +28,15 @@ AS_GOOD = 0.0003
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a past day taught: weights of the components, number of trees, and how the blend did."""
+    """What a past day taught: weights of the components, number of trees, and how the blend did.
+
+    claims: of those who returned after it, the share of returns promised by then and their visits; None where the
+    day was not watched for the whole horizon.
+    """
 
     weights: Mapping[str, float]
     rounds: int | None
+    claims: tuple[FloatArray, FloatArray] | None
     card: dict[str, object]
 
 
@@ -71,14 +78,17 @@ def learn_curve(
         )
     learned = [name for name in ("pooled", "trees", "direct") if getattr(parts, name) is not None]
     components = [*taken.families, *learned]
-    weights = with_unproven(lesson.weights if lesson else {}, components) if components else {}
+    weights: Mapping[str, float] = {}
+    if components:
+        proven = lesson.weights if lesson is not None and step.rung == WEIGHTED_BLEND else {}
+        weights = with_unproven(proven, components) if step.trees else start_weights(components, EQUAL_SHARE)
     lean: FloatArray = np.zeros(len(bins.edges))
     level, shape = 0.0, ShapeMap.unchanged()
     if parts.pooled is not None:
         lean = lean_of(parts, weights, taken, bins, span_days, seed)
         level = drift_level(parts.pooled.cells, bins.at_horizon())
     if lesson is not None:
-        shape = learn_shape_of(parts, weights, lean, taken, bins, seed)
+        shape = learn_shape_of(parts, weights, lean, taken, bins, seed, lesson.claims)
     return Learned(parts, weights, lean, level, shape, lesson)
 
 
@@ -114,7 +124,8 @@ def learn_from_past(
     at = sorted({max(1, last // 3), max(1, 2 * last // 3), last})
     rounds = _rounds(parts, judge, bins, at) if parts.trees is not None else None
     said = parts.cut(rounds).curves(judge.view)
-    weights = learn_weights(said, judge.days_to_next, bins.edges, at) if weigh else start_weights(list(said))
+    start = start_weights(list(said)) if trees else start_weights(list(said), EQUAL_SHARE)
+    weights = learn_weights(said, judge.days_to_next, bins.edges, at) if weigh else start
     mixed = blend(said, weights)
     lasting = judge.days_to_next > bins.edges[last]
     card: dict[str, object] = {
@@ -124,7 +135,8 @@ def learn_from_past(
         "log_loss": {name: _log_loss(lasting, curve[:, last]) for name, curve in {**said, "blend": mixed}.items()},
         "bias": float(mixed[:, last].mean() - lasting.mean()),
     }
-    return Lesson(weights, rounds, card)
+    claims = _claims(mixed, judge, bins) if judge.follow_up_days >= bins.horizon else None
+    return Lesson(weights, rounds, claims, card)
 
 
 def _rounds(parts: Components, judge: Watched, bins: Bins, at: Sequence[int]) -> int:
@@ -173,33 +185,42 @@ def learn_shape_of(
     snapshots: Snapshots,
     bins: Bins,
     seed: int,
+    newest: tuple[FloatArray, FloatArray] | None = None,
 ) -> ShapeMap:
     """Where in the curve's promise the returns fell, over all past days watched for the whole horizon.
 
     One day's returns carry its own season (shops shut at New Year, say), which does not come back; several days
     together tell how the curve is bent as a rule. Their windows overlap, so together they count as one day's returns.
+    newest: the claims on the newest of them by components that had not seen its returns (split-conformal).
     """
     ripe = [w for w in snapshots.watched if w.follow_up_days >= bins.horizon and len(w.view)]
-    at = bins.at_horizon()
-    claimed, visits = [], []
-    for snapshot in ripe:
+    found = []
+    for k, snapshot in enumerate(ripe):
+        if k == 0 and newest is not None:
+            found.append(newest)
+            continue
         back = np.flatnonzero(snapshot.days_to_next <= bins.horizon)
         most = max(1, JUDGED_MEMBERS // len(ripe))
         if len(back) > most:
             back = np.sort(np.random.default_rng(seed).permutation(back)[:most])
-        if not len(back):
-            continue
         returned = snapshot.rows(back)
-        curve = blend(parts.curves(returned.view), weights, lean)
-        daily = resample(bins.edges, curve, np.arange(bins.horizon + 1))
-        row, day = np.arange(len(back)), returned.days_to_next.astype(int)
-        # The middle of the day of return: a window's ends lie at the nearest midnight.
-        middle = 1.0 - (daily[row, day] + daily[row, day - 1]) / 2.0
-        claimed.append(np.clip(middle / np.maximum(1.0 - curve[:, at], 1e-9), 0.0, 1.0))
-        visits.append(returned.view.column("visits"))
-    if not claimed:
+        found.append(_claims(blend(parts.curves(returned.view), weights, lean), returned, bins))
+    if not found:
         return ShapeMap.unchanged()
-    return learn_shape(np.concatenate(claimed), np.concatenate(visits), days=len(claimed))
+    claimed, visits = (np.concatenate(one) for one in zip(*found, strict=True))
+    return learn_shape(claimed, visits, days=len(found))
+
+
+def _claims(survival: FloatArray, watched: Watched, bins: Bins) -> tuple[FloatArray, FloatArray]:
+    """Of members who returned within the horizon: the share of returns promised by the day, and their visits."""
+    back = watched.days_to_next <= bins.horizon
+    curve, day = survival[back], watched.days_to_next[back].astype(int)
+    daily = resample(bins.edges, curve, np.arange(bins.horizon + 1))
+    row = np.arange(len(day))
+    # The middle of the day of return: a window's ends lie at the nearest midnight.
+    middle = 1.0 - (daily[row, day] + daily[row, day - 1]) / 2.0
+    full = np.maximum(1.0 - curve[:, bins.at_horizon()], 1e-9)
+    return np.clip(middle / full, 0.0, 1.0), watched.view.column("visits")[back]
 
 
 def _log_loss(lasting: np.ndarray, p: FloatArray) -> float:

@@ -45,6 +45,8 @@ def judge(name: str, settings: Mapping[str, Any], seed: int, data: Path) -> dict
 
         report = backtest(history, days, settings["horizon_days"], tasks=settings["tasks"], seed=seed, progress=tell)
     kept = {key: value for key, value in report.items() if key != "tasks"}
+    cards = report["tasks"].get("churn", {}).get("model_card", {})
+    kept["calibration"] = {day: card.get("calibration") for day, card in cards.items()}
     kept |= {"rows_of_the_data": rows, "huitou": huitou.__version__, "tasks": {}}
     for task, block in report["tasks"].items():
         parts = block if task == "items" else {task: block}
@@ -61,7 +63,7 @@ def _figures(block: Mapping[str, Any]) -> dict[str, Any]:
     }
     per_cutoff = block.get("per_cutoff") or {}
     figures["per_cutoff"] = {
-        day: {"model": one["model"], "baselines": one["baselines"], "rows": one["rows"]}
+        day: {"model": one["model"], "baselines": one["baselines"], "paired": one["paired"], "rows": one["rows"]}
         for day, one in per_cutoff.items()
     }
     return figures

@@ -32,6 +32,7 @@ def main(folder: Path, as_of: str, horizon: int, run_on: str) -> None:
         "horizon_days": horizon,
         "kind": "development" if (folder.name, as_of, horizon) in DEVELOPMENT else "test",
         "members": report["members"],
+        "calibration": {day: card["calibration"] for day, card in report["tasks"]["churn"]["model_card"].items()},
         "cpu_seconds": round(time.process_time() - began),
         "tasks": {
             task: {

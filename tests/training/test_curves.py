@@ -174,7 +174,8 @@ def test_the_window_of_whole_days_holds_four_fifths_of_the_returns_also_where_th
     [
         ((50, 500, 500, 400, 90, 2), "recency_bands"),
         ((5_000, 3, 3, 400, 90, 2), "recency_bands"),
-        ((200, 500, 500, 400, 90, 2), "btyd"),
+        ((200, 500, 90, 400, 90, 2), "btyd"),
+        ((200, 500, 500, 400, 90, 2), "equal_blend"),
         ((900, 500, 500, 400, 90, 2), "weighted_blend"),
         ((9_000, 500, 500, 100, 90, 2), "equal_blend"),
         ((9_000, 9_000, 9_000, 400, 90, 2), "weighted_blend"),
