@@ -69,9 +69,9 @@ def judge(history: History, as_of: date, horizon: int, config: Mapping[str, Any]
     ids, values = vectors.members.astype(str), vectors.matrix()
     churned = ~label_outcomes(history, vectors, [as_of], horizon).frame["observed"].to_numpy(dtype=bool)
     found: dict[str, Any] = {}
-    for size in config["sizes"]:
+    for size, times in ((int(size), times) for size, times in config["draws"].items()):
         began, draws = time.process_time(), []
-        for draw in range(config["draws"]):
+        for draw in range(times):
             rng = np.random.default_rng([config["seed"], size, draw])
             shuffled = rng.permutation(everyone)
             drawn, rest = np.sort(shuffled[:size]), shuffled[size : size + config["most_judged"]]
