@@ -5,7 +5,9 @@ What is learned holds no member's rows, so `save` writes none.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -18,8 +20,8 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from features.progress import Progress, quiet
 from training.items import NONE
-from training.recommend.candidates import Signals
-from training.recommend.choose import Choice, choose
+from training.recommend.candidates import CHUNK, Signals
+from training.recommend.choose import SEGMENTS, Choice, choose
 from training.recommend.explain import explain
 from training.recommend.facts import ItemFacts, item_facts, owned_items
 from training.recommend.rank_features import NAMES, RankFeatures
@@ -54,6 +56,8 @@ RANKER = "ranker"
 # The window of a target basket where the caller names none.
 DEFAULT_HORIZON_DAYS = 30
 NEIGHBOURS_SHOWN = 20
+# A thread at work holds dense tables of CHUNK members × items: about 100 MB at 20,000 items.
+MOST_THREADS = 4
 POPULAR_SHOWN = 200
 
 
@@ -104,6 +108,8 @@ class Learned:
     card: Mapping[str, Any]
     ranker: Ranker | None = None
     new_slots: int = 0
+    # By slate, the history lengths (names of SEGMENTS) that another method serves.
+    exceptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,24 +169,33 @@ class ItemModel:
         self, state: ItemState, rows: NDArray[Any], known: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
     ) -> None:
         asked = rows[known]
-        by_method: dict[str, Lists] = {}
-        for slate in SLATES:
-            method = self.learned.methods[slate]
-            if method not in by_method:
-                by_method[method] = (
-                    self._ranked(asked, n)
-                    if method == RANKER
-                    else top_lists(self._scorer(method), state.visits, asked, n, state.sellable)
-                )
-            lists = by_method[method]
-            parts[slate][known] = getattr(lists, slate)
-            parts[f"{slate}_score"][known] = getattr(lists, f"{slate}_score")
+        served = {slate: self._served(slate, state.visits.n_visits[asked]) for slate in SLATES}
+        for method in dict.fromkeys(str(name) for names in served.values() for name in np.unique(names)):
+            # The ranker and each plain recommender answer for the members they serve in any of the lists.
+            mine = np.flatnonzero(np.logical_or.reduce([names == method for names in served.values()]))
+            lists = (
+                self._ranked(asked[mine], n)
+                if method == RANKER
+                else top_lists(self._scorer(method), state.visits, asked[mine], n, state.sellable)
+            )
+            for slate in SLATES:
+                here = served[slate][mine] == method
+                parts[slate][known[mine[here]]] = getattr(lists, slate)[here]
+                parts[f"{slate}_score"][known[mine[here]]] = getattr(lists, f"{slate}_score")[here]
         for slate in SLATES:
             told = explain(state, asked, parts[slate][known])
             parts[f"{slate}_reason"][known] = told.reason
             parts[f"{slate}_because"][known] = told.because
             if slate == "again":
                 parts["again_due_days"][known] = told.due_days
+
+    def _served(self, slate: str, n_visits: NDArray[Any]) -> NDArray[Any]:
+        """The method behind a slate for members with so many visits."""
+        names = np.full(len(n_visits), self.learned.methods[slate], dtype=object)
+        for segment, method in self.learned.exceptions.get(slate, {}).items():
+            low, high = SEGMENTS[segment]
+            names[(n_visits >= low) & (n_visits <= high)] = method
+        return names.astype(str)
 
     def _ranked(self, asked: NDArray[Any], n: int) -> Lists:
         """The ranker's lists, a chunk of members at a time."""
@@ -191,10 +206,11 @@ class ItemModel:
             "signals", lambda: Signals(self._state(), self.learned.tifu, seed=self.learned.seed)
         )
         features: RankFeatures = self._keep("features", lambda: RankFeatures(signals))
-        found = []
-        for chunk in signals.chunks(asked):
+
+        def lists_of(members: NDArray[Any]) -> Lists:
+            chunk = signals.of(members)
             owned = chunk.owned_at >= 0
-            chance = ranker.probability(ranker.score(features.matrix(chunk), threads=0), owned)
+            chance = ranker.probability(ranker.score(features.matrix(chunk)), owned)
             size = len(chunk.members)
             lists = merged(
                 top_of_pairs(chunk.row[owned], chunk.item[owned], chance[owned], size, n),
@@ -202,8 +218,13 @@ class ItemModel:
                 n,
             )
             mixed, mixed_score = mixed_by_slots(lists, self.learned.new_slots)
-            found.append(replace(lists, mixed=mixed, mixed_score=mixed_score))
-        return Lists.stack(found)
+            return replace(lists, mixed=mixed, mixed_score=mixed_score)
+
+        asked = np.asarray(asked, np.int64)
+        parts = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+        # Sorting, sparse products and the booster release the lock, so that threads share the work.
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+            return Lists.stack(pool.map(lists_of, parts))
 
     def _fill_cold(
         self, state: ItemState, rows: NDArray[Any], cold: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
@@ -278,6 +299,7 @@ class ItemModel:
             "seed": learned.seed,
             "card": dict(learned.card),
             "new_slots": learned.new_slots,
+            "exceptions": {slate: dict(found) for slate, found in learned.exceptions.items()},
         }
         ranker = learned.ranker
         if ranker is not None:
@@ -320,6 +342,7 @@ class ItemModel:
                 card=text["card"],
                 ranker=ranker,
                 new_slots=text["new_slots"],
+                exceptions=text.get("exceptions", {}),
             )
         )
 
@@ -374,7 +397,10 @@ def fit_items(
         "reason": None if ranked else chosen.report.get("why", "the ranker did not beat the plain recommenders here"),
         "as_of_day": day,
         "methods": chosen.methods,
-        "calibrated": {slate: method == RANKER for slate, method in chosen.methods.items()},
+        "exceptions": chosen.exceptions,
+        "calibrated": {
+            slate: method == RANKER and not chosen.exceptions.get(slate) for slate, method in chosen.methods.items()
+        },
         "tifu": chosen.tifu.as_dict(),
         "members": int((state.visits.n_visits > 0).sum()),
         "items": len(state.item_ids),
@@ -384,7 +410,10 @@ def fit_items(
     }
     progress("item model is ready", 1.0)
     return ItemModel(
-        Learned(chosen.methods, chosen.tifu, horizon, seed, card, chosen.ranker, chosen.new_slots), state
+        Learned(
+            chosen.methods, chosen.tifu, horizon, seed, card, chosen.ranker, chosen.new_slots, chosen.exceptions
+        ),
+        state,
     )
 
 

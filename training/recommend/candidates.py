@@ -1,8 +1,9 @@
 """A state in; for chunks of members the items worth ranking, and what each signal says of them, out.
 
-Candidates of a member: every own item, and the best not yet bought by each signal: nearest members (TIFU-KNN), items
-similar to recent ones, items that follow the last baskets, items in the same baskets, titles alike, popular in the
-store and in the brand. No loop over members: sparse products, one partition a signal, one union of keys.
+Candidates of a member: every own item, and the best not yet bought by each signal: what its history lets expect next
+(regression on earlier baskets), nearest members (TIFU-KNN), items similar to recent ones (cosine, BM25), factors (ALS),
+items that follow the last baskets, items in the same baskets, titles alike, popular in the store, in the brand and in
+everybody's latest baskets. No loop over members: sparse products, one partition a signal, one union of keys.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from training.items import factorise, item_similarity, purchase_matrix
+from training.recommend.next_basket import NextBasket
 from training.recommend.own_items import OwnItems
 from training.recommend.simple import TifuKnn, TifuSettings
 from training.recommend.state import ItemState, binary
@@ -23,19 +25,21 @@ CHUNK = 256
 # Nearest members are sought among this many, drawn by seed: the cost of a member grows with it.
 NEIGHBOUR_POOL = 15_000
 # How many not yet bought items each signal puts forward.
-FROM_NEIGHBOURS, FROM_SIMILAR, FROM_NEXT, FROM_TOGETHER, FROM_POPULAR, FROM_STORE, FROM_ALIKE = (
-    80,
+FROM_EXPECTED, FROM_NEIGHBOURS, FROM_SIMILAR, FROM_BM25, FROM_FACTORS, FROM_NEXT, FROM_TOGETHER, FROM_ALIKE = (
+    100,
     60,
-    50,
+    40,
+    60,
+    40,
     30,
-    60,
     30,
     20,
 )
+FROM_POPULAR, FROM_LATEST, FROM_STORE = 60, 80, 30
 # Own items put forward, the most often and lately bought first.
 OWN_AT_MOST = 300
 
-SIGNALS = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together", "alike")
+SIGNALS = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together", "alike", "expected", "als")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,6 @@ class Candidates:
     item: NDArray[np.int64]
     owned_at: NDArray[np.int64]  # row of OwnItems, -1 for items never bought
     signal: NDArray[np.float32]
-    als: NDArray[np.float32]
     store_rank: NDArray[np.float32]
 
 
@@ -76,6 +79,11 @@ class Signals:
         self.alike = state.alike
         self.last = visits.matrix((visits.age == 0).astype(np.float32))
         self.factors = factorise(counts, factors=48, alpha=10.0, iterations=10, seed=seed)
+        self.expected = NextBasket(visits, seed=seed)
+        latest = np.bincount(visits.item[visits.age == 0], minlength=visits.n_items) + 1e-3 * state.popular_now
+        self.latest_order = np.argsort(-np.where(state.sellable, latest, -1.0), kind="stable")
+        self.latest_rank = np.empty(visits.n_items, np.float32)
+        self.latest_rank[self.latest_order] = np.arange(visits.n_items)
         self.popular_order = np.argsort(-np.where(state.sellable, state.popular_now, -1.0), kind="stable")
         self.popular_rank = np.empty(visits.n_items, np.float32)
         self.popular_rank[self.popular_order] = np.arange(visits.n_items)
@@ -88,9 +96,10 @@ class Signals:
     def chunks(self, members: NDArray[Any], size: int = CHUNK) -> Iterator[Candidates]:
         """Candidates of the members (codes), a chunk at a time, in their order."""
         for start in range(0, len(members), size):
-            yield self._chunk(np.asarray(members[start : start + size], np.int64))
+            yield self.of(np.asarray(members[start : start + size], np.int64))
 
-    def _chunk(self, members: NDArray[np.int64]) -> Candidates:
+    def of(self, members: NDArray[np.int64]) -> Candidates:
+        """Candidates of these members; dense [members, items] tables are made on the way, so pass a chunk."""
         n_items, rows = self.visits.n_items, len(members)
         near_k = self.tifu.nearest(members, 300)
         own, near = self._mean_of(members, near_k[:, :100])
@@ -114,28 +123,36 @@ class Signals:
         for matrix, k in (
             (signals[1], FROM_NEIGHBOURS),
             (signals[3], FROM_SIMILAR),
+            (signals[4], FROM_BM25),
             (signals[5], FROM_NEXT),
             (signals[6], FROM_TOGETHER),
             (signals[7], FROM_ALIKE),
         ):
             keys.append(_best_new(matrix, held, k))
-        popular = self.popular_order[:FROM_POPULAR]
-        keys.append(_not_held(np.arange(rows)[:, None], np.broadcast_to(popular, (rows, len(popular))), held))
+        whole = [self.expected.scores(members), self.factors.members[members] @ self.factors.items.T]
+        for table, k in zip(whole, (FROM_EXPECTED, FROM_FACTORS), strict=True):
+            keys.append(_best_dense(np.where(held | ~self.state.sellable, -np.inf, table), k))
+        for order, k in ((self.popular_order, FROM_POPULAR), (self.latest_order, FROM_LATEST)):
+            top = order[:k]
+            keys.append(_not_held(np.arange(rows)[:, None], np.broadcast_to(top, (rows, len(top))), held))
         store = self.state.facts.store[members]
         listed = self.store_lists[np.where(store >= 0, store, len(self.store_lists) - 1)]
         keys.append(_not_held(np.arange(rows)[:, None], listed, held))
-        key = np.unique(np.concatenate(keys))
+        wanted = np.zeros(rows * n_items, bool)  # far faster than np.unique of the keys
+        wanted[np.concatenate(keys)] = True
+        key = np.flatnonzero(wanted)
         row, item = key // n_items, key % n_items
         good = self.state.sellable[item]
         row, item = row[good], item[good]
-        values = np.empty((len(row), len(signals)), np.float32)
+        values = np.empty((len(row), len(SIGNALS)), np.float32)
         dense = np.zeros((rows, n_items), np.float32)
         for at, matrix in enumerate(signals):
             source_row = np.repeat(np.arange(rows), np.diff(matrix.indptr))
             dense[source_row, matrix.indices] = matrix.data
             values[:, at] = dense[row, item]
             dense[source_row, matrix.indices] = 0.0
-        als = np.einsum("ij,ij->i", self.factors.members[members[row]], self.factors.items[item])
+        for at, table in enumerate(whole):
+            values[:, len(signals) + at] = table[row, item]
         rank_in_store = np.full((rows, n_items), FROM_STORE, np.float32) if len(self.store_lists) > 1 else None
         if rank_in_store is not None:
             at_row, place = np.nonzero(listed >= 0)
@@ -146,7 +163,6 @@ class Signals:
             item=item,
             owned_at=np.where(held[row, item], self.own.find(members[row] * n_items + item), -1),
             signal=values,
-            als=als.astype(np.float32),
             store_rank=rank_in_store[row, item] if rank_in_store is not None else np.zeros(len(row), np.float32),
         )
 
@@ -229,6 +245,17 @@ def _best_new(matrix: sparse.csr_matrix, held: NDArray[np.bool_], k: int) -> NDA
         table, code = np.take_along_axis(table, best, 1), np.take_along_axis(code, best, 1)
     at_row, at = np.nonzero(table > 0)
     return at_row * np.int64(n_items) + code[at_row, at]
+
+
+def _best_dense(table: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Keys row · n_items + item of each row's k highest finite values."""
+    rows, n_items = table.shape
+    k = min(k, n_items)
+    if k == 0 or rows == 0:
+        return np.zeros(0, np.int64)
+    best = np.argpartition(table, n_items - k, axis=1)[:, n_items - k :]
+    good = np.isfinite(np.take_along_axis(table, best, 1))
+    return (np.arange(rows)[:, None] * np.int64(n_items) + best)[good]
 
 
 def _not_held(row: NDArray[Any], item: NDArray[Any], held: NDArray[np.bool_]) -> NDArray[np.int64]:

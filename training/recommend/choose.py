@@ -1,11 +1,12 @@
 """Earlier baskets in; which method serves each list, with the ranker and its gate figures, out. Nothing from the cut-off on.
 
 The newest snapshot judges, older ones teach; where there is one only, half of its members teach. A list is served by the
-ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by that recommender.
+ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by that recommender; and
+members whose history has a length at which a plain recommender does better than the ranker get that one's list.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from features.progress import Progress, quiet
 from training.metrics import MemberBootstrap
 from training.recommend.candidates import Signals
-from training.recommend.judge import list_values, split_by_owned
+from training.recommend.judge import SLICES, list_values, split_by_owned
 from training.recommend.ranker import (
     MEMBERS_LEARNED,
     OTHERS_KEPT,
@@ -28,7 +29,7 @@ from training.recommend.ranker import (
     ranked_lists,
     thinned,
 )
-from training.recommend.simple import Lists, TifuKnn, TifuSettings, fit_simple, top_dense, top_lists
+from training.recommend.simple import SIMPLE, Lists, TifuKnn, TifuSettings, fit_simple, top_dense, top_lists
 from training.recommend.slates import BY_PROBABILITY, mixed_by_slots
 from training.recommend.snapshots import Snapshot, choose_snapshots
 from training.recommend.source import ItemSource
@@ -36,30 +37,32 @@ from training.recommend.state import ItemState, state_on
 
 SLATES = ("mixed", "again", "new")
 N = 10
-# Plain recommenders that may serve a list; als and bm25 compete for new items only, where counting says nothing.
-PLAIN: Mapping[str, tuple[str, ...]] = {
-    "mixed": ("own_counts", "decayed_counts", "tifu_knn"),
-    "again": ("own_counts", "decayed_counts", "tifu_knn"),
-    "new": ("popularity", "cosine", "bm25", "als", "tifu_knn"),
-}
 # With fewer labelled members than this every choice is noise: own counts and popularity serve.
 LEAST_TO_CHOOSE = 30
 # With fewer than this no ranker is fitted.
 LEAST_TO_RANK = 150
-JUDGED_MEMBERS = 1_500
+JUDGED_MEMBERS = 2_500
 TUNED_MEMBERS = 500
 GATE_DRAWS = 400
+# A history length is judged apart from this many members on; fewer say nothing.
+LEAST_IN_SEGMENT = 100
+# Visits before the cut-off, by segment; a member without any gets the ladder instead.
+SEGMENTS: Mapping[str, tuple[int, int]] = {name: span for name, span in SLICES.items() if span[0] > 0}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Methods by list, tuned TIFU-KNN, the ranker (None where none was fitted), slots of new items in `mixed`."""
+    """Methods by list, tuned TIFU-KNN, the ranker (None where none was fitted), slots of new items in `mixed`.
+
+    exceptions: by list, the history lengths (names of SEGMENTS) that another method serves.
+    """
 
     methods: dict[str, str]
     tifu: TifuSettings
     ranker: Ranker | None
     new_slots: int
     report: dict[str, Any]
+    exceptions: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, progress: Progress = quiet) -> Choice:
@@ -91,13 +94,11 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     progress("tuning TIFU-KNN on earlier baskets", 0.05)
     tifu = tune_tifu(state, judged[:TUNED_MEMBERS], newest)
     values: dict[str, dict[str, NDArray[np.float64]]] = {slate: {} for slate in SLATES}
-    for name in dict.fromkeys(name for names in PLAIN.values() for name in names):
-        lists = top_lists(
-            fit_simple(name, state.visits, tifu=tifu, seed=seed), state.visits, judged, N, state.sellable
-        )
+    for name in SIMPLE:
+        scorer = fit_simple(name, state.visits, tifu=tifu, seed=seed)
+        lists = top_lists(scorer, state.visits, judged, N, state.sellable)
         for slate in SLATES:
-            if name in PLAIN[slate]:
-                values[slate][name] = _worth(getattr(lists, slate), truth[slate], state)
+            values[slate][name] = _worth(getattr(lists, slate), truth[slate], state)
     best = {slate: _best(values[slate]) for slate in SLATES}
     report["plain"] = {slate: {m: _mean(v) for m, v in values[slate].items()} for slate in SLATES}
     if labelled < LEAST_TO_RANK:
@@ -114,6 +115,9 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         lessons.append(
             rank_rows(signals, _drawn(teachers, MEMBERS_LEARNED, rng), keys, others=OTHERS_KEPT, seed=seed)
         )
+    # The newest baskets that judge nothing are learned from in the last fit.
+    rest = _drawn(np.setdiff1d(np.setdiff1d(everybody, judged), teachers), MEMBERS_LEARNED, rng)
+    newest_rest = [rank_rows(signals, rest, keys, others=OTHERS_KEPT, seed=seed)] if len(rest) else []
     del signals
     for at, snapshot in enumerate(older):
         progress("candidates of earlier baskets", 0.35 + 0.15 * at)
@@ -152,15 +156,49 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         if gate[slate]["low"] > 0:
             methods[slate] = "ranker"
     report["gate"] = gate
+    exceptions = {
+        slate: _exceptions(found[slate], values[slate], state.visits.n_visits[judged], judged, seed)
+        for slate in SLATES
+        if methods[slate] == "ranker"
+    }
+    report["exceptions"] = exceptions
     if "ranker" not in methods.values():
         return Choice(methods, tifu, None, 0, report | {"why": "the ranker did not beat the plain recommenders"})
     progress("fitting the ranker on all earlier baskets", 0.85)
     final = fit_ranker(
-        [*lessons, thinned(shown, OTHERS_KEPT, seed)], ranker.objective, seed=seed, rounds=ranker.rounds
+        [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed)],
+        ranker.objective,
+        seed=seed,
+        rounds=ranker.rounds,
     )
     return Choice(
-        methods, tifu, Ranker(final.booster, final.objective, final.rounds, ranker.calibration), new_slots, report
+        methods,
+        tifu,
+        Ranker(final.booster, final.objective, final.rounds, ranker.calibration),
+        new_slots,
+        report,
+        exceptions,
     )
+
+
+def _exceptions(
+    ours: NDArray[np.float64],
+    plain: Mapping[str, NDArray[np.float64]],
+    n_visits: NDArray[Any],
+    members: NDArray[Any],
+    seed: int,
+) -> dict[str, str]:
+    """The history lengths at which the best plain recommender is ahead by more than one standard error."""
+    found = {}
+    for name, (low, high) in SEGMENTS.items():
+        inside = (n_visits >= low) & (n_visits <= high) & np.isfinite(ours)
+        if inside.sum() < LEAST_IN_SEGMENT:
+            continue
+        best = _best({method: value[inside] for method, value in plain.items()})
+        difference = gain(ours[inside], plain[best][inside], members[inside], seed)
+        if difference["value"] < -(difference["high"] - difference["low"]) / 4:
+            found[name] = best
+    return found
 
 
 def gain(ours: NDArray[np.float64], theirs: NDArray[np.float64], members: NDArray[Any], seed: int) -> dict[str, Any]:

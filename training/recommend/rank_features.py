@@ -14,7 +14,8 @@ OWN = (
 )  # fmt: skip
 ITEM = (
     "item_baskets", "item_members", "item_repeat_members", "item_repeat_rate", "item_per_member", "item_recent_share",
-    "item_gap_visits", "item_gap_days", "item_age_days", "item_trend", "item_price_log",
+    "item_gap_visits", "item_gap_days", "item_age_days", "item_trend", "item_price_log", "item_latest_baskets",
+    "item_new_buyers", "item_new_buyer_share",
 )  # fmt: skip
 MEMBER = (
     "member_visits", "member_basket", "member_distinct", "member_repeat_share", "member_last_basket",
@@ -26,10 +27,13 @@ CROSS = (
     "price_gap",
     "popular_rank",
     "store_rank",
-    "als",
+    "latest_rank",
     "near_rank",
     "similar_rank",
     "next_rank",
+    "bm25_rank",
+    "expected_rank",
+    "als_rank",
 )
 NAMES = ("owned", *OWN, *ITEM, *MEMBER, *SIGNALS, *CROSS)
 
@@ -55,6 +59,7 @@ class RankFeatures:
         earlier = np.bincount(
             visits.item, weights=(visits.days > window) & (visits.days <= 2 * window), minlength=n_items
         )
+        newly = np.bincount(item, weights=own.first_days <= window, minlength=n_items)
         first_sold = np.zeros(n_items)
         np.maximum.at(first_sold, visits.item, visits.days)
         spend = np.bincount(visits.item, weights=visits.bought.spend_yuan, minlength=n_items)
@@ -73,6 +78,9 @@ class RankFeatures:
                 first_sold,
                 (late + 1) / (earlier + 1),
                 self.price_log,
+                np.bincount(visits.item, weights=visits.age == 0, minlength=n_items),
+                newly,
+                newly / (late + 5),
             ]
         ).astype(np.float32)
         distinct = np.bincount(member, minlength=n_members).astype(np.float64)
@@ -194,8 +202,8 @@ class RankFeatures:
         out[:, at + 2] = self.price_log[found.item] - self.price_of_member[member]
         out[:, at + 3] = self.signals.popular_rank[found.item]
         out[:, at + 4] = found.store_rank
-        out[:, at + 5] = found.als
-        for k, name in enumerate(("near", "similar", "next")):
+        out[:, at + 5] = self.signals.latest_rank[found.item]
+        for k, name in enumerate(("near", "similar", "next", "bm25", "expected", "als")):
             out[:, at + 6 + k] = rank_in_row(found.row, found.signal[:, SIGNALS.index(name)])
         return out
 
