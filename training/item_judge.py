@@ -12,7 +12,16 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from training.item_model import SLATES, ItemModel, fit_items
 from training.metrics import DRAWS, comparison, judge, mean_of
-from training.recommend.judge import METRICS, SLICES, coverage, list_values, share_of_top, split_by_owned
+from training.recommend.judge import (
+    METRICS,
+    SLICES,
+    coverage,
+    hits,
+    list_values,
+    reliability,
+    share_of_top,
+    split_by_owned,
+)
 from training.recommend.simple import SIMPLE, TifuSettings, fit_simple, top_lists
 from training.recommend.source import ItemSource, codes_in, day_number, source_from_history
 from training.recommend.visits import first_baskets
@@ -30,6 +39,7 @@ class _Cutoff:
     codes: Mapping[str, Mapping[str, NDArray[np.int32]]]
     popularity: NDArray[np.float64]
     card: Mapping[str, Any]
+    reliability: Mapping[str, Any]
 
 
 def judge_items(
@@ -41,6 +51,7 @@ def judge_items(
     item_members: int = 0,
     seed: int = 0,
     draws: int = DRAWS,
+    groups: Mapping[str, Iterable[str]] | None = None,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """{"mixed", "again", "new"}: model, baselines, paired, slices by history length, per_cutoff.
@@ -48,6 +59,8 @@ def judge_items(
     The target of a member is its first basket with as_of <= day < as_of + horizon_days, later returns or not. Members
     are pooled over the cut-offs and drawn together in the bootstrap. `members` restricts judging, never training;
     item_members > 0 judges that many drawn members a cut-off. Members without history stand in slice "0" alone.
+    `groups` names sets of member ids that are reported apart as well. Per cut-off, `reliability` holds told
+    probabilities beside what was bought, for lists whose scores are probabilities.
     """
     last = day_number(history.coverage_end)
     for one in as_of:
@@ -66,6 +79,7 @@ def judge_items(
         item_members=item_members,
         seed=seed,
         draws=draws,
+        groups={name: list(ids) for name, ids in (groups or {}).items()},
         progress=progress,
     )
 
@@ -80,6 +94,7 @@ def judge_source(
     item_members: int = 0,
     seed: int = 0,
     draws: int = DRAWS,
+    groups: Mapping[str, Sequence[str]] | None = None,
     progress: Progress = quiet,
 ) -> dict[str, Any]:
     """`judge_items` on a source and day numbers; outcomes are read as known at `known_at`."""
@@ -99,7 +114,8 @@ def judge_source(
             )
         )
     progress("intervals of the item lists", 1.0)
-    return {slate: _write(slate, judged, seed, draws) for slate in SLATES}
+    codes = {name: codes_in(source.member_ids, ids) for name, ids in (groups or {}).items()}
+    return {slate: _write(slate, judged, seed, draws, codes) for slate in SLATES}
 
 
 def _judge_cutoff(
@@ -140,12 +156,26 @@ def _judge_cutoff(
             codes[slate][name] = shown
             values[slate][name] = list_values(shown, kinds[slate], source.n_items)
 
-    add("model", model.recommend(source.member_ids[rows], N))
+    served = model.recommend(source.member_ids[rows], N)
+    add("model", served)
+    told = {
+        slate: _reliability(getattr(served, slate), getattr(served, f"{slate}_score"), kinds[slate], source.n_items)
+        for slate in SLATES
+        if model.card["calibrated"][slate]
+    }
     tifu = tuned_settings(model)
     for at, name in enumerate(SIMPLE):
         step(f"judging {name}", 0.6 + 0.4 * at / len(SIMPLE))
         add(name, top_lists(fit_simple(name, visits, tifu=tifu, seed=seed), visits, rows, N))
-    return _Cutoff(rows, visits.n_visits[rows], values, codes, visits.popularity(), model.card)
+    return _Cutoff(rows, visits.n_visits[rows], values, codes, visits.popularity(), model.card, told)
+
+
+def _reliability(
+    codes: NDArray[np.int32], score: NDArray[np.float32], bought: tuple[NDArray[Any], NDArray[Any]], n_items: int
+) -> list[dict[str, float]]:
+    """Told probabilities of the filled places beside the share bought, own list and target of a slate."""
+    filled = codes >= 0
+    return reliability(score[filled], hits(codes, bought, n_items)[filled])
 
 
 def tuned_settings(model: ItemModel) -> TifuSettings:
@@ -159,7 +189,9 @@ def _of_rows(rows: NDArray[Any], bought: tuple[NDArray[Any], NDArray[Any]]) -> t
     return np.searchsorted(rows, bought[0][inside]), bought[1][inside]
 
 
-def _write(slate: str, cutoffs: Sequence[_Cutoff], seed: int, draws: int) -> dict[str, Any]:
+def _write(
+    slate: str, cutoffs: Sequence[_Cutoff], seed: int, draws: int, groups: Mapping[str, NDArray[Any]]
+) -> dict[str, Any]:
     methods = ("model", *SIMPLE)
     members = np.concatenate([c.members for c in cutoffs])
     visits = np.concatenate([c.visits for c in cutoffs])
@@ -196,10 +228,13 @@ def _write(slate: str, cutoffs: Sequence[_Cutoff], seed: int, draws: int) -> dic
         per_cutoff[str(np.datetime64(int(card["as_of_day"]), "D"))] = {
             **(found or {"model": None}),
             "method": card["methods"][slate],
+            "exceptions": card["exceptions"].get(slate, {}),
+            "reliability": one.reliability.get(slate),
             "share_of_top20": share_of_top(one.codes[slate]["model"], one.popularity),
             "card": card if slate == "mixed" else None,
         }
-    return {**pooled, "slices": slices, "per_cutoff": per_cutoff}
+    apart = {name: compare(history & np.isin(members, ids)) for name, ids in groups.items()}
+    return {**pooled, "slices": slices, "groups": apart, "per_cutoff": per_cutoff}
 
 
 def _pooled(cutoffs: Sequence[_Cutoff], slate: str, method: str, mask: NDArray[np.bool_]) -> NDArray[np.int32]:

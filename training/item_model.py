@@ -410,9 +410,7 @@ def fit_items(
     }
     progress("item model is ready", 1.0)
     return ItemModel(
-        Learned(
-            chosen.methods, chosen.tifu, horizon, seed, card, chosen.ranker, chosen.new_slots, chosen.exceptions
-        ),
+        Learned(chosen.methods, chosen.tifu, horizon, seed, card, chosen.ranker, chosen.new_slots, chosen.exceptions),
         state,
     )
 

@@ -1,6 +1,6 @@
 """Item lists beside their peers: `python -m experiments.item_lists.run QUESTION …` writes result.json beside this file.
 
-Questions: tafeng, online_retail_ii, cold, speed. Data are found through HUITOU_DATA.
+Questions: tafeng, online_retail_ii, cold, staples, presets, speed. Data are found through HUITOU_DATA.
 """
 
 import json
@@ -11,7 +11,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ import pandas as pd
 from experiments.contract_folders.run import make
 from features.history import build_history
 from features.tables import open_tables
+from simulator.brand import DEFAULT_END, simulate_with_truth
+from simulator.export import write_brand
 from training.item_judge import judge_items
-from training.item_model import fit_items
+from training.item_model import RUNGS, fit_items
 from training.recommend.judge import list_values
 from training.recommend.rules import Catalogue, Rules, Rung, apply_rules, compile_rules, fold_in
 from training.recommend.simple import top_dense
@@ -41,18 +43,31 @@ def history_of(name: str) -> Any:
     return build_history(open_tables(folder))
 
 
-def judged(name: str, config: dict[str, Any], seed: int) -> dict[str, Any]:
+def judged(
+    name: str, config: dict[str, Any], seed: int, groups: dict[str, list[str]] | None = None
+) -> dict[str, Any]:
     """judge_items with the clock beside it."""
     history = history_of(name)
     days = [date.fromisoformat(day) for day in config.get("as_of", [])] or [history.coverage_end]
     start = time.perf_counter()
-    out = judge_items(history, days, config["horizon_days"], seed=seed)
-    return {"seconds": round(time.perf_counter() - start, 1), "as_of": [str(d) for d in days], "lists": out}
+    out = judge_items(history, days, config["horizon_days"], seed=seed, groups=groups)
+    return {
+        "seconds": round(time.perf_counter() - start, 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        "as_of": [str(d) for d in days],
+        "lists": out,
+    }
 
 
 def tafeng(config: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The last basket of every member."""
-    return judged("tafeng", config, seed)
+    """The last basket of every member; the test members of published splits beside them."""
+    sets = pd.read_parquet(Path(os.environ["HUITOU_DATA"]) / "tafeng" / "keysets.parquet")
+    tested = sets[sets["part"] == "test"]
+    groups = {
+        f"keyset {number}": tested.loc[tested["keyset"].astype(int) == number, "member_id"].astype(str).tolist()
+        for number in config["keysets"]
+    }
+    return judged("tafeng", config, seed, groups)
 
 
 def online_retail_ii(config: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -84,6 +99,78 @@ def cold(config: dict[str, Any], seed: int) -> dict[str, Any]:
         out[name] = {"recall@10": recall.mean(), "low": np.quantile(draws, 0.025), "high": np.quantile(draws, 0.975)}
     out["times_random"] = out["titles"]["recall@10"] / out["random"]["recall@10"]
     return out
+
+
+def preset_history(preset: str, members: int, days: int, seed: int) -> tuple[Any, Any]:
+    """The history of a simulated brand, and the hidden truth behind it."""
+    brand = simulate_with_truth(preset, members=members, days=days, seed=seed)
+    folder = write_brand(brand.tables, Path(tempfile.mkdtemp()) / preset, days=days, end=DEFAULT_END)
+    return build_history(open_tables(folder)), brand.truth["members"]
+
+
+def presets(config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Small simulated brands of every kind: does the gate pick what wins there?"""
+    out: dict[str, Any] = {}
+    for preset in config["names"]:
+        for members in config["members"]:
+            history, _ = preset_history(preset, members, config["days"], seed)
+            as_of = history.coverage_end - timedelta(days=config["horizon_days"] - 1)
+            found = judge_items(history, [as_of], config["horizon_days"], seed=seed)
+            out[f"{preset} {members}"] = {
+                slate: {
+                    "method": one["per_cutoff"][str(as_of)]["method"],
+                    "exceptions": one["per_cutoff"][str(as_of)]["exceptions"],
+                    "rows": one["rows"],
+                    **{metric: one["model"][metric]["value"] for metric in ("recall@10", "ndcg@10")},
+                    "less_the_best": {metric: one["paired"]["best"][metric] for metric in ("recall@10", "ndcg@10")},
+                }
+                for slate, one in found.items()
+            }
+    return out
+
+
+def staples(config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Due days told of a simulated brand's staples against the day the member bought them next; who has no history."""
+    history, truth = preset_history(config["preset"], config["members"], config["days"], seed)
+    day = day_number(history.coverage_end) + 1 - config["held_back_days"]
+    source = source_from_history(history)
+    model = fit_items(source, day, seed=seed)
+    lists = model.recommend(source.member_ids, 10)
+    truth = truth.set_index("member_id").reindex(source.member_ids)
+    kind = source.items["category_l2"].fillna("").to_numpy(dtype=str)
+    later = source.purchases(day_number(history.coverage_end) + 1)
+    later = later.take(later.day >= day)
+    width = source.n_items
+    key, first = np.unique(later.member.astype(np.int64) * width + later.item, return_index=True)
+    errors, told = [], 0
+    for slot in (1, 2, 3):
+        cycle = truth[f"staple_{slot}_days"].to_numpy(float)
+        near = np.abs(cycle - config["cycle_days"]) <= config["cycle_within"]
+        row, place = np.nonzero(
+            (lists.again >= 0)
+            & (lists.again_due_days >= 0)
+            & near[:, None]
+            & (kind[np.maximum(lists.again, 0)] == truth[f"staple_{slot}"].fillna("-").to_numpy(dtype=str)[:, None])
+        )
+        told += len(row)
+        wanted = row * np.int64(width) + lists.again[row, place]
+        at = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+        back = key[at] == wanted
+        bought_on = later.day[first[at[back]]] - day
+        errors.append(lists.again_due_days[row[back], place[back]] - bought_on)
+    error = np.concatenate(errors)
+    cold_ids = [*source.member_ids[lists.rung > 0][:200], "nobody-knows-this-member"]
+    cold_lists = model.recommend(cold_ids, 10)
+    return {
+        "staples_with_a_due_day": told,
+        "bought_again_in_time": len(error),
+        "within_7_days": float((np.abs(error) <= 7).mean()) if len(error) else None,
+        "median_error_days": float(np.median(error)) if len(error) else None,
+        "quantity_power": model.state.own.quantity_power if model.state else None,
+        "members_without_history": len(cold_ids),
+        "their_rungs": {RUNGS[code]: int(n) for code, n in enumerate(np.bincount(cold_lists.rung)) if n},
+        "their_lists_full": bool((cold_lists.mixed >= 0).all()),
+    }
 
 
 def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -139,6 +226,8 @@ QUESTIONS: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "tafeng": tafeng,
     "online_retail_ii": online_retail_ii,
     "cold": cold,
+    "staples": staples,
+    "presets": presets,
     "speed": speed,
 }
 
@@ -157,13 +246,38 @@ def figures(result: dict[str, Any]) -> str:
             for method, values in {"**Huitou**": judged["model"], **judged["baselines"]}.items():
                 shown = [f"{values[m]['value']:.4f}" for m in ("recall@10", "ndcg@10", "phr@10")]
                 out.append(f"| {method} | {' | '.join(shown)} | {values['coverage_items']['value']:,} |")
-            best = judged["paired"]["best"]
-            gains = [
-                f"{best[m]['value']:+.4f} [{best[m]['low']:+.4f}, {best[m]['high']:+.4f}] {best[m]['baseline']}"
-                for m in ("recall@10", "ndcg@10", "phr@10")
+            out += [f"| *Huitou less the best of the others* | {' | '.join(_gains(judged))} | |", ""]
+            apart = {**judged["slices"], **judged.get("groups", {})}
+            out += [
+                "| visits before | members | recall@10 | less the best | ndcg@10 less the best |",
+                "|---|---|---|---|---|",
             ]
-            out += [f"| *Huitou less the best of the others* | {' | '.join(gains)} | |", ""]
+            for name, one in apart.items():
+                if one and one["rows"] and name != "0":
+                    gains = _gains(one)
+                    out.append(
+                        f"| {name} | {one['rows']:,} | {one['model']['recall@10']['value']:.4f} | {gains[0]} | {gains[1]} |"
+                    )
+            out.append("")
+            for day, one in judged["per_cutoff"].items():
+                served = one["method"] + "".join(f", {m} at {s} visits" for s, m in one.get("exceptions", {}).items())
+                bins = one.get("reliability") or []
+                shown = "; ".join(f"{b['told']:.3f} → {b['bought']:.3f}" for b in bins)
+                out += [
+                    f"{day}: served by {served}."
+                    + (f" Told → bought, tenths of the places: {shown}." if bins else ""),
+                    "",
+                ]
     return "\n".join(out)
+
+
+def _gains(judged: dict[str, Any]) -> list[str]:
+    """Huitou less the best of the others, with its interval and the other's name."""
+    best = judged["paired"]["best"]
+    return [
+        f"{best[m]['value']:+.4f} [{best[m]['low']:+.4f}, {best[m]['high']:+.4f}] {best[m]['baseline']}"
+        for m in ("recall@10", "ndcg@10", "phr@10")
+    ]
 
 
 def main(names: list[str]) -> int:
@@ -176,9 +290,10 @@ def main(names: list[str]) -> int:
     path = HERE / "result.json"
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in names:
+        start = time.perf_counter()
         result[name] = QUESTIONS[name](config[name], config["seed"])
         path.write_text(json.dumps(result, ensure_ascii=False, indent=1, default=float) + "\n", encoding="utf-8")
-        print(f"{name}: written to {path.name}")
+        print(f"{name}: written to {path.name}, {time.perf_counter() - start:.0f} s")
     readme = HERE / "README.md"
     above = readme.read_text(encoding="utf-8").split(MARK)[0]
     readme.write_text(above + MARK + "\n\n" + figures(result), encoding="utf-8")

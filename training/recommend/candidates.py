@@ -80,6 +80,8 @@ class Signals:
         self.last = visits.matrix((visits.age == 0).astype(np.float32))
         self.factors = factorise(counts, factors=48, alpha=10.0, iterations=10, seed=seed)
         self.expected = NextBasket(visits, seed=seed)
+        self.place_of_often = np.full(visits.n_items, -1, np.int64)
+        self.place_of_often[self.expected.items] = np.arange(len(self.expected.items))
         latest = np.bincount(visits.item[visits.age == 0], minlength=visits.n_items) + 1e-3 * state.popular_now
         self.latest_order = np.argsort(-np.where(state.sellable, latest, -1.0), kind="stable")
         self.latest_rank = np.empty(visits.n_items, np.float32)
@@ -129,9 +131,13 @@ class Signals:
             (signals[7], FROM_ALIKE),
         ):
             keys.append(_best_new(matrix, held, k))
-        whole = [self.expected.scores(members), self.factors.members[members] @ self.factors.items.T]
+        # Dense scores of the items bought often; the others are left to the sparse signals.
+        often = self.expected.items
+        barred = held[:, often] | ~self.state.sellable[often]
+        whole = [self.expected.scores(members), self.factors.members[members] @ self.factors.items[often].T]
         for table, k in zip(whole, (FROM_EXPECTED, FROM_FACTORS), strict=True):
-            keys.append(_best_dense(np.where(held | ~self.state.sellable, -np.inf, table), k))
+            best_row, best = _best_dense(np.where(barred, -np.inf, table), k)
+            keys.append(best_row * np.int64(n_items) + often[best])
         for order, k in ((self.popular_order, FROM_POPULAR), (self.latest_order, FROM_LATEST)):
             top = order[:k]
             keys.append(_not_held(np.arange(rows)[:, None], np.broadcast_to(top, (rows, len(top))), held))
@@ -151,8 +157,9 @@ class Signals:
             dense[source_row, matrix.indices] = matrix.data
             values[:, at] = dense[row, item]
             dense[source_row, matrix.indices] = 0.0
-        for at, table in enumerate(whole):
-            values[:, len(signals) + at] = table[row, item]
+        place = self.place_of_often[item]
+        values[:, -2] = np.where(place >= 0, whole[0][row, place], 0.0)
+        values[:, -1] = np.einsum("ij,ij->i", self.factors.members[members[row]], self.factors.items[item])
         rank_in_store = np.full((rows, n_items), FROM_STORE, np.float32) if len(self.store_lists) > 1 else None
         if rank_in_store is not None:
             at_row, place = np.nonzero(listed >= 0)
@@ -247,15 +254,15 @@ def _best_new(matrix: sparse.csr_matrix, held: NDArray[np.bool_], k: int) -> NDA
     return at_row * np.int64(n_items) + code[at_row, at]
 
 
-def _best_dense(table: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Keys row · n_items + item of each row's k highest finite values."""
+def _best_dense(table: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, column) of each row's k highest finite values."""
     rows, n_items = table.shape
     k = min(k, n_items)
     if k == 0 or rows == 0:
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     best = np.argpartition(table, n_items - k, axis=1)[:, n_items - k :]
-    good = np.isfinite(np.take_along_axis(table, best, 1))
-    return (np.arange(rows)[:, None] * np.int64(n_items) + best)[good]
+    at_row, at = np.nonzero(np.isfinite(np.take_along_axis(table, best, 1)))
+    return at_row, best[at_row, at]
 
 
 def _not_held(row: NDArray[Any], item: NDArray[Any], held: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -42,6 +42,16 @@ def list_values(codes: NDArray[np.int32], bought: Pairs, n_items: int) -> dict[s
     return {name: np.where(judged, value, np.nan) for name, value in values.items()}
 
 
+def reliability(score: NDArray[np.float32], hit: NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
+    """Places of lists by told probability in bins of equal size: mean told, share that was bought, number of places."""
+    told, found = np.asarray(score, np.float64).ravel(), hit.ravel()
+    table = []
+    for part in np.array_split(np.lexsort((found, told)), bins):
+        if len(part):
+            table.append({"told": float(told[part].mean()), "bought": float(found[part].mean()), "places": len(part)})
+    return table
+
+
 def split_by_owned(bought: Pairs, owned: Pairs, n_items: int) -> tuple[Pairs, Pairs]:
     """(bought before, never bought before) of the bought pairs."""
     key = bought[0].astype(np.int64) * n_items + bought[1]

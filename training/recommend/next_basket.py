@@ -18,6 +18,8 @@ from training.recommend.visits import Visits
 DECAY = 0.8  # a visit
 # A history of many items speaks as loudly as one of few: rows are divided by the square root of their length.
 LENGTH_POWER = 0.5
+# So does a next basket of many new items: 0 would let wholesale orders speak for everybody.
+BASKET_POWER = 0.5
 # λ per lesson: 60,000 lessons are pulled as 1,200, 10,000 as 250.
 PULL_PER_LESSON, LEAST_PULL = 0.02, 50.0
 # Items with a regression of their own: the cost grows with the cube, and rarer items have nothing to learn from.
@@ -29,10 +31,9 @@ LOOK_BACK = 12
 
 
 class NextBasket:
-    """Scores of all items, float32 [members, items]; items outside the regression score 0."""
+    """Scores of the items that are bought often enough, `items` (codes, sorted): float32 [members, len(items)]."""
 
     def __init__(self, visits: Visits, *, seed: int = 0):
-        self.n_items = visits.n_items
         history = visits.matrix(DECAY**visits.age)
         buyers = np.bincount(history.indices, minlength=visits.n_items)
         often = np.lexsort((np.arange(len(buyers)), -buyers))[:MOST_ITEMS]
@@ -44,20 +45,23 @@ class NextBasket:
             x, y = _even(past[:, self.items]), basket[:, self.items]
             gram = (x.T @ x).toarray()
             gram[np.diag_indices(len(gram))] += LEAST_PULL + PULL_PER_LESSON * x.shape[0]
-            self.weights = linalg.solve(
+            found = linalg.solve(
                 gram, (x.T @ y).toarray(), assume_a="pos", overwrite_a=True, overwrite_b=True, check_finite=False
             )
+            self.weights = np.ascontiguousarray(found, np.float32)  # else every sparse product copies it first
         self._now = _even(history[:, self.items])
 
     def scores(self, members: NDArray[Any]) -> NDArray[np.float32]:
-        """Scores of every item for the given member codes."""
-        out = np.zeros((len(members), self.n_items), np.float32)
-        out[:, self.items] = self._now[members] @ self.weights
-        return out
+        """Scores of `items` for the given member codes."""
+        scores: NDArray[np.float32] = self._now[members] @ self.weights
+        return scores
 
 
 def lessons(visits: Visits, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """(decayed history before a visit, its items never bought before), a row per drawn visit but the first of a member."""
+    """(decayed history before a visit, its items never bought before), a row per drawn visit but the first of a member.
+
+    The second's values are 1 / (number of such items) ^ BASKET_POWER.
+    """
     count = visits.n_visits.astype(np.int64)
     first = np.r_[0, np.cumsum(count)]
     basket = first[visits.member] + visits.visit
@@ -78,7 +82,8 @@ def lessons(visits: Visits, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_ma
     fresh = now - now.multiply(past > 0)
     fresh = sparse.csr_matrix(fresh)
     fresh.eliminate_zeros()
-    return past, fresh
+    size = np.maximum(np.diff(fresh.indptr), 1)
+    return past, (sparse.diags((1.0 / size**BASKET_POWER).astype(np.float32)) @ fresh).tocsr()
 
 
 def _even(history: sparse.csr_matrix) -> sparse.csr_matrix:

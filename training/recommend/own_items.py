@@ -17,6 +17,9 @@ PACE_PRIOR_GAPS = 2.0
 # The share of a member's quantity that the next gap follows is fitted on gaps whose quantity differs; below this
 # many of them it is taken as in proportion.
 LEAST_QUANTITY_PAIRS = 200
+QUANTITY_POWERS = np.linspace(0.0, 1.0, 21)
+# A gap further than this (log) from the pair's own is no refill of the same kind; how far it is says nothing.
+QUANTITY_BOUND = 0.3
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,7 @@ def _pace(
     if len(gap) == 0:
         return np.full(pairs, np.nan), np.zeros(n_items, bool), 1.0
     n = np.bincount(pair, minlength=pairs)
-    safe = np.maximum(n, 1)
-    within_q = log_qty - (np.bincount(pair, log_qty, pairs) / safe)[pair]
-    within_g = log_gap - (np.bincount(pair, log_gap, pairs) / safe)[pair]
-    moving = np.abs(within_q) > 1e-9
-    power = 1.0
-    if moving.sum() >= LEAST_QUANTITY_PAIRS:
-        power = float(np.clip((within_q @ within_g) / (within_q @ within_q), 0.0, 1.0))
+    power = _quantity_power(log_gap, log_qty, pair, pairs)
     rate = log_gap - power * log_qty
     brand = float(np.median(rate))
     of_item = item[pair]
@@ -176,8 +173,44 @@ def _pace(
     item_rate = (item_n * item_rate + 2.0 * brand) / (item_n + 2.0)
     spread = _group_quantile(rate, of_item, n_items, 0.75, 0.0) - _group_quantile(rate, of_item, n_items, 0.25, 0.0)
     has_cycle = (item_n >= LEAST_REPEATS) & (np.exp(spread) <= WIDEST_CYCLE)
-    own = (np.bincount(pair, rate, pairs) + PACE_PRIOR_GAPS * item_rate[item]) / (n + PACE_PRIOR_GAPS)
+    # The median of a pair: a piece bought in between, or a refill bought elsewhere, must not move its pace.
+    middle = _group_middle(rate, pair, pairs)
+    own = (n * middle + PACE_PRIOR_GAPS * item_rate[item]) / (n + PACE_PRIOR_GAPS)
     return np.exp(own + power * np.log(qty[end])), has_cycle, power
+
+
+def _quantity_power(
+    log_gap: NDArray[np.float64], log_qty: NDArray[np.float64], pair: NDArray[np.int64], pairs: int
+) -> float:
+    """The power of quantity that a gap follows, 0..1, fitted within pairs where the quantity differs.
+
+    Least squares would be pulled to 0 by purchases in between, so the bounded loss min(|deviation|, QUANTITY_BOUND)
+    from the pair's median is taken, as in redescending M-estimators (Huber and Ronchetti, Robust Statistics, ch. 4).
+    """
+    largest = np.full(pairs, -np.inf)
+    smallest = np.full(pairs, np.inf)
+    np.maximum.at(largest, pair, log_qty)
+    np.minimum.at(smallest, pair, log_qty)
+    moving = (largest - smallest)[pair] > 1e-9
+    if moving.sum() < LEAST_QUANTITY_PAIRS:
+        return 1.0
+    gap, qty, group = log_gap[moving], log_qty[moving], pair[moving]
+    loss = []
+    for power in QUANTITY_POWERS:
+        rate = gap - power * qty
+        away = np.abs(rate - _group_middle(rate, group, pairs)[group])
+        loss.append(np.minimum(away, QUANTITY_BOUND).mean())
+    return float(QUANTITY_POWERS[int(np.argmin(loss))])
+
+
+def _group_middle(values: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    """The median of each group, the mean of the middle two where their number is even; 0 for empty groups."""
+    order = np.lexsort((values, group))
+    size = np.bincount(group, minlength=groups)
+    start = np.r_[0, np.cumsum(size)[:-1]]
+    ranked = np.r_[values[order], 0.0]
+    low, high = start + np.maximum(size - 1, 0) // 2, start + size // 2
+    return np.where(size > 0, (ranked[np.minimum(low, len(values))] + ranked[np.minimum(high, len(values))]) / 2, 0.0)
 
 
 def _group_quantile(

@@ -21,8 +21,8 @@ Objective = Literal["lambdarank", "binary"]
 # Candidates kept of a training member: all bought ones and so many drawn others.
 OTHERS_KEPT = 60
 # Members of one snapshot that are learned from; more rows change recall by less than its noise and double the time.
-MEMBERS_LEARNED = 3_000
-LARGEST_ROUNDS = 160
+MEMBERS_LEARNED = 6_000
+LARGEST_ROUNDS = 250
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def fit_ranker(
     """One booster over the rows of all snapshots; with `valid`, stopped where its log loss or NDCG@10 is best."""
     params: dict[str, Any] = {
         "objective": objective,
-        "learning_rate": 0.1,
+        "learning_rate": 0.07,
         "num_leaves": 31,
-        "min_data_in_leaf": 50,
-        "feature_fraction": 0.6,
+        "min_data_in_leaf": 100,
+        "feature_fraction": 0.4,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 5.0,
