@@ -71,3 +71,31 @@ def test_own_items_count_what_was_bought() -> None:
     assert own.gap_days[0] == 10
     assert np.isnan(own.gap_days[1])
     assert own.last_age.tolist() == [0, 0]
+
+
+def test_pieces_bought_in_between_move_neither_the_power_of_quantity_nor_the_pace() -> None:
+    source = staple_shop(members=60)
+    known = source.purchases(DAY)
+    staple = int(np.flatnonzero(source.item_ids == "staple")[0])
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"m{member:02d}", int(day), "staple", 1)
+        for member in range(60)
+        for day in rng.choice(np.arange(DAY - 600, DAY - 30), 3, replace=False)
+    ]
+    frame = pd.DataFrame(
+        {
+            "member_id": source.member_ids[known.member],
+            "day": known.day,
+            "item_id": source.item_ids[known.item],
+            "qty": known.qty,
+        }
+    )
+    mixed = pd.concat([frame, pd.DataFrame(rows, columns=frame.columns)])
+    spoiled = source_from_frames(mixed.assign(day=mixed["day"].to_numpy().astype("datetime64[D]")))
+    clean, dirty = (
+        own_items(visits_before(s.purchases(DAY), DAY, s.n_members, s.n_items)) for s in (source, spoiled)
+    )
+    assert dirty.quantity_power > 0.8
+    one = [np.median(own.pace_days[(own.item == staple) & (own.last_qty == 1)]) for own in (clean, dirty)]
+    assert abs(one[1] - one[0]) < 5

@@ -39,8 +39,10 @@ def source() -> ItemSource:
 
 def same(one: ItemLists, two: ItemLists) -> None:
     for name in ItemLists.__dataclass_fields__:
-        if name != "popular":
+        if name not in ("popular", "facts"):
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+    for name in one.facts.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(one.facts, name), getattr(two.facts, name), err_msg=name)
 
 
 def assert_lists_are_well_formed(lists: ItemLists, n: int) -> None:

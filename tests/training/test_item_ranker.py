@@ -1,5 +1,6 @@
 """The ranker learns from earlier baskets only, wins where there is something to learn, and is dropped where there is not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pandas as pd
 import pytest
 
 from training.item_model import RANKER, ItemModel, fit_items
-from training.recommend.choose import choose, gain
+from training.recommend.choose import choose, exceptions_of, gain
+from training.recommend.judge import list_values, reliability
 from training.recommend.ranker import label_keys
-from training.recommend.simple import top_lists
+from training.recommend.simple import OwnCounts, top_lists
 from training.recommend.snapshots import choose_snapshots
 from training.recommend.source import ItemSource, day_number, source_from_frames
 from training.recommend.visits import first_baskets, visits_before
@@ -81,9 +83,6 @@ def test_the_ranker_beats_own_counts_where_rhythm_decides(source: ItemSource, mo
     bought = first_baskets(source.purchases(DAY + 1), DAY, DAY + 1)
     rows = np.unique(bought[0])
     visits = visits_before(source.purchases(DAY), DAY, source.n_members, source.n_items)
-    from training.recommend.judge import list_values
-    from training.recommend.simple import OwnCounts
-
     place = (np.searchsorted(rows, bought[0]), bought[1])
     ours = list_values(model.recommend(source.member_ids[rows], 10).mixed, place, source.n_items)["recall@10"]
     counts = list_values(top_lists(OwnCounts(visits), visits, rows, 10).mixed, place, source.n_items)["recall@10"]
@@ -149,3 +148,31 @@ def test_a_gain_of_nothing_has_an_interval_around_zero() -> None:
     found = gain(values, values + rng.normal(0, 0.1, 300), np.arange(300), 0)
     assert found["low"] < 0 < found["high"]
     assert gain(values + 0.2, values, np.arange(300), 0)["low"] > 0
+
+
+def test_members_whose_history_length_a_plain_recommender_serves_better_get_its_list(
+    source: ItemSource, model: ItemModel
+) -> None:
+    rng = np.random.default_rng(2)
+    visits = np.repeat([1, 4], 200)
+    ours = np.where(visits == 1, 0.1, 0.4) + rng.normal(0, 0.05, 400)
+    plain = {"own_counts": np.full(400, 0.3), "bm25": np.full(400, 0.2)}
+    assert exceptions_of(ours, plain, visits, np.arange(400), 0) == {"1-2": "own_counts"}
+    assert exceptions_of(ours[:50], {"bm25": plain["bm25"][:50]}, visits[:50], np.arange(50), 0) == {}
+
+    learned = replace(model.learned, exceptions={"mixed": {"10+": "own_counts"}})
+    rows = np.arange(30)
+    state = model.state
+    assert state is not None
+    wanted = top_lists(OwnCounts(state.visits), state.visits, rows, 6, state.sellable).mixed
+    served = replace(model, learned=learned, _kept={}).recommend(source.member_ids[rows], 6)
+    np.testing.assert_array_equal(served.mixed, wanted)
+    np.testing.assert_array_equal(served.again, model.recommend(source.member_ids[rows], 6).again)
+
+
+def test_reliability_puts_what_was_told_beside_what_was_bought() -> None:
+    rng = np.random.default_rng(0)
+    told = rng.random((400, 10)).astype(np.float32)
+    table = reliability(told, rng.random(told.shape) < told)
+    assert sum(one["places"] for one in table) == told.size
+    assert all(abs(one["told"] - one["bought"]) < 0.08 for one in table)

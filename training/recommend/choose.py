@@ -157,7 +157,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
             methods[slate] = "ranker"
     report["gate"] = gate
     exceptions = {
-        slate: _exceptions(found[slate], values[slate], state.visits.n_visits[judged], judged, seed)
+        slate: exceptions_of(found[slate], values[slate], state.visits.n_visits[judged], judged, seed)
         for slate in SLATES
         if methods[slate] == "ranker"
     }
@@ -181,7 +181,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     )
 
 
-def _exceptions(
+def exceptions_of(
     ours: NDArray[np.float64],
     plain: Mapping[str, NDArray[np.float64]],
     n_visits: NDArray[Any],
