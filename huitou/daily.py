@@ -12,15 +12,21 @@ from features.progress import Progress, quiet
 from features.tables import Tables
 from huitou.config import Config
 from huitou.learning import Learned, learned_effect, names_of
+from huitou.stock import take_stock
 from outreach.inputs import ListInputs
 from outreach.ledger import Ledger
 from outreach.list_rules import urged_frame, with_list_rules
 from outreach.lists import ListPlan, plan_lists
 from outreach.signals import member_signals
+from serving.answers.shop_rules import NAME as ITEM_RULES
+from serving.answers.shop_rules import compile_for
+from serving.releases import Served
 from training.release import SCORED, Release
 
 # Items that a task shows; the page has room for three.
 SHOWN_ITEMS = 3
+# Places of a member's list that are looked at for them: what rules and stock take away, the next ones fill.
+SPARE_ITEMS = 10
 PREDICTION_COLUMNS = (
     *("churn_probability", "return_probability", "recency_days", "visits", "gap_shrunk_days", "spend_mean_yuan"),
 )
@@ -61,6 +67,7 @@ def write_lists(
     missing = [name for name in ("stores", "guides", "assignments") if tables.get(name) is None]
     if missing:
         raise InputError(f"lists: tables {missing} are missing in the input; contact lists need them")
+    take_stock(tables, ledger, day)
     settings = dataclasses.replace(
         with_list_rules(config.contact, ledger.rules()), horizon_days=int(release.manifest["horizon_days"])
     )
@@ -92,7 +99,7 @@ def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger,
         contacts=contacts,
         opt_outs=ledger.opt_outs(),
         holdout=ledger.holdout(),
-        suggestions=suggestion_frame(release),
+        suggestions=suggestion_frame(release, suggestible(release, ledger, day)),
         coupons=_both(tables, "coupons", ["member_id", "valid_to", "status"], None),
         urged=urged_frame(ledger.rules()),
     )
@@ -115,15 +122,45 @@ def prediction_frame(release: Release) -> pd.DataFrame:
     return frame.assign(tier=tier)
 
 
-def suggestion_frame(release: Release) -> pd.DataFrame:
-    """member_id, rank, item_id, title, why: the first places of the mixed list of every scored member."""
+def suggestible(release: Release, ledger: Ledger, day: date) -> np.ndarray:
+    """bool [scored members, SPARE_ITEMS]: which places of their mixed lists a guide may suggest on a day.
+
+    Left out is what the shop's rules filter, what is off the shelf, and what the member's store has none of.
+    """
     scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
-    codes = np.asarray(release.items.slates["mixed"][scored, :SHOWN_ITEMS])
-    reasons = np.asarray(release.items.reasons["mixed"][scored, :SHOWN_ITEMS])
+    codes = np.asarray(release.items.slates["mixed"][scored, :SPARE_ITEMS])
+    rules = compile_for(ledger.rules().get(ITEM_RULES) or {}, Served(release), day)
+    able = (codes >= 0) & rules.allowed[np.maximum(codes, 0)]
+    gone = ledger.all_sold_out()
+    if release.people is None or not len(gone):
+        return np.asarray(able)
+    store_of = np.full(len(release.ids), -1, np.int64)
+    stores = {store: number for number, store in enumerate(release.people.slices["store"])}
+    for store, number in stores.items():
+        store_of[release.people.of("store", store)] = number
+    width, code_of = len(release.items.item_ids), release.items.code_of
+    sold_out = [
+        stores[store] * width + code_of[item]
+        for store, item in zip(gone["store_id"], gone["item_id"], strict=True)
+        if store in stores and item in code_of
+    ]
+    return np.asarray(able & ~np.isin(store_of[scored][:, None] * width + codes, sold_out))
+
+
+def suggestion_frame(release: Release, able: np.ndarray) -> pd.DataFrame:
+    """member_id, rank, item_id, title, why: the first places of the mixed list of every scored member that are `able`."""
+    scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
+    first = np.argsort(~able, axis=1, kind="stable")[:, :SHOWN_ITEMS]
+
+    def places(name: str) -> np.ndarray:
+        return np.take_along_axis(np.asarray(getattr(release.items, name)["mixed"][scored, :SPARE_ITEMS]), first, 1)
+
+    codes = np.where(np.take_along_axis(able, first, 1), places("slates"), -1)
+    reasons = places("reasons")
     row, place = np.nonzero(codes >= 0)
     items = np.array([*release.items.item_ids, ""], dtype=object)
     titles = np.array([*(str(i.get("title") or i["item_id"]) for i in release.items.catalogue), ""], dtype=object)
-    chosen, because = codes[row, place], np.asarray(release.items.because["mixed"][scored, :SHOWN_ITEMS])[row, place]
+    chosen, because = codes[row, place], places("because")[row, place]
     sentences = np.array([reason["zh"] for reason in release.manifest["item_reasons"]], dtype=object)
     why = pd.Series(sentences[reasons[row, place]])
     named = why.str.contains("{item}", regex=False)

@@ -111,8 +111,9 @@ _ITEM_RULES = f"""
 Conditions are `is`, `all`, `any`, `not` over {", ".join(f"`{name}`" for name in ATTRIBUTES)}; periods include both days and
 may be left out; a factor above 1 boosts, below 1 buries. Off the shelf, sold out in the store or just bought is never
 shown, not even when pinned. Places that nothing allowed fills are counted in `short`. A rule that names a price, an
-unknown attribute or an unknown item is refused with 400. Suggestions on contact lists were chosen in the night and do not
-follow these rules.
+unknown attribute or an unknown item is refused with 400. Suggestions on contact lists follow filters, shelf and the stock of
+the member's store as they stand when a list is made; pins, boosts and caps are for lists of items. Stock comes from events,
+and from the contract's table `stock` whenever lists are made: the newest word of the two holds.
 """
 
 

@@ -69,6 +69,41 @@ class EventBook(LedgerCore):
             )
         )
 
+    def put_counts(self, rows: Sequence[tuple[str, str, float, dt.date]]) -> int:
+        """Keep counts of stock: (store_id, item_id, qty, day); what an event said on or after that day wins.
+
+        Nothing to keep raises no revision. Returns how many counts there were.
+        """
+        if not rows:
+            return 0
+        statement = self._insert(tables.stock)
+        full = [
+            {
+                "brand_id": self.brand_id,
+                "store_id": s,
+                "item_id": i,
+                "qty": float(q),
+                "at": dt.datetime.combine(d, dt.time()),
+            }
+            for s, i, q, d in rows
+        ]
+        with self.writing("stock") as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["brand_id", "store_id", "item_id"],
+                    set_={"qty": statement.excluded.qty, "at": statement.excluded["at"]},
+                    where=tables.stock.c["at"] < statement.excluded["at"],
+                ),
+                full,
+            )
+        return len(full)
+
+    def all_sold_out(self) -> "pd.DataFrame":
+        """Every item that a store was said to have none of: store_id, item_id, at."""
+        c = tables.stock.c
+        wanted = sa.select(c.store_id, c.item_id, c["at"]).where(c.brand_id == self.brand_id, c.qty <= 0)
+        return self.frame(wanted.order_by(c.store_id, c.item_id))
+
     def bought(self, member_ids: Sequence[str], since: dt.datetime) -> set[str]:
         """Those of the members with an order event at or after a moment."""
         c = tables.event.c

@@ -91,11 +91,12 @@ class ShopRules:
         kept = self._kept
         if kept is None or kept[0] != key:
             self.compilations += 1
-            kept = self._kept = (key, _compiled(ledger.rules().get(NAME) or {}, served, day))
+            kept = self._kept = (key, compile_for(ledger.rules().get(NAME) or {}, served, day))
         return kept[1]
 
 
-def _compiled(said: Mapping[str, Any], served: Served, day: dt.date) -> Compiled:
+def compile_for(said: Mapping[str, Any], served: Served, day: dt.date) -> Compiled:
+    """The rules as JSON over a release's catalogue on a day; what is no longer sold is never allowed."""
     rules, catalogue = rules_from(said), catalogue_of(served)
     # A pinned item may have left the catalogue since the rule was set: it cannot be shown, the other rules hold.
     there = tuple(pin for pin in rules.pins if pin.item_id in catalogue.code_of)

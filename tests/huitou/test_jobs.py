@@ -1,5 +1,6 @@
 """`huitou jobs`: what was asked for over HTTP is done once, survives a crash, and honours the rules of the moment."""
 
+from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,4 +100,33 @@ def test_new_lists_honour_the_rules_of_the_moment(config: Config, day: date) -> 
     ask(ledger, day, "k6")
     run(config, ledger, day)
     assert {task["member_id"] for task in pending(ledger, day)} == {task["member_id"] for task in before}
+    ledger.close()
+
+
+def test_guides_suggest_nothing_that_is_filtered_or_that_their_store_has_none_of(config: Config, day: date) -> None:
+    ledger = ledger_of(config)
+    now = datetime.combine(day, datetime.min.time())
+
+    def suggested(store: str | None = None) -> Counter[str]:
+        tasks = [task for task in pending(ledger, day) if store in (None, task["store_id"])]
+        return Counter(item["item_id"] for task in tasks for item in task["payload"].get("suggestions") or [])
+
+    before = suggested()
+    (store, sold_out), (filtered, _) = (
+        max(
+            ((s, item) for s in {t["store_id"] for t in pending(ledger, day)} for item in suggested(s)),
+            key=lambda pair: (suggested(pair[0])[pair[1]], pair),
+        ),
+        before.most_common(2)[1],
+    )
+    event = {"event_id": "s", "kind": "stock", "at": now, "store_id": store, "item_id": sold_out, "qty": 0.0}
+    ledger.note_events([event], received_at=now)
+    rules = {"only": {"not": {"is": ["item_id", filtered]}}}
+    ledger.put_rules({"recommendations": rules}, actor="boss", at=now)
+    ask(ledger, day, "k7")
+    done = run(config, ledger, day)
+    assert done is not None and done["state"] == "done", done
+    after = suggested()
+    assert filtered not in after and sold_out not in suggested(store)
+    assert sum(after.values()) == sum(before.values()), "the next places fill what was taken away"
     ledger.close()
