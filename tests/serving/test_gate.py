@@ -208,3 +208,17 @@ def test_readiness_and_the_experiment_say_what_is_missing(house: House) -> None:
     assert summary["status"] == "not_enough_data" and summary["have"]["listed"] == 7
     house.ledger.save_report("contact_experiment", NOW.date(), {"difference_yuan": 1.5})
     assert house.ask("analyst", "GET", "/v1/experiments/contact/summary").json()["result"] == {"difference_yuan": 1.5}
+
+
+def test_no_field_of_the_interface_is_a_price_a_discount_or_a_coupon(house: House) -> None:
+    """What money there is, is what a member spent or a contact is worth: nothing could tell two members two prices."""
+    schema = house.ask(None, "GET", "/openapi.json").json()
+    fields = {
+        (name, field)
+        for name, shape in schema["components"]["schemas"].items()
+        for field in shape.get("properties", {})
+    }
+    assert not [one for one in fields if any(word in one[1] for word in ("price", "discount", "coupon", "amount"))]
+    assert all("spend" in field or field == "score_yuan" for _, field in fields if "yuan" in field)
+    items = [shape for name, shape in schema["components"]["schemas"].items() if name in ("ItemSaid", "Suggestion")]
+    assert len(items) == 2 and not any("yuan" in field for shape in items for field in shape["properties"])
