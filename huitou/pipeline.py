@@ -197,10 +197,16 @@ def catalogue(history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]
 
 
 def people(history: History, member_ids: np.ndarray, as_of: date, contact: ContactSettings) -> pd.DataFrame:
-    """guide_id, store_id, is_friend, held_out of the members, in their order."""
+    """guide_id, store_id, is_friend, held_out, contacted_day of the members, in their order."""
     members = history.tables["members"].select("member_id", "home_store_id", "register_store_id").to_pandas()
     frame = owner_frame(members, open_assignments(history.tables, as_of), member_ids)
-    return frame.assign(held_out=held_out(hash_ids(member_ids.astype(object)), contact))
+    contacts = history.tables.get("contacts")
+    last = pd.Series(dtype="datetime64[ns]")
+    if contacts is not None:
+        sent = contacts.filter(contacts.sent_at < pd.Timestamp(as_of)).group_by("member_id")
+        last = sent.agg(at=contacts.sent_at.max()).to_pandas().set_index("member_id")["at"]
+    day = (pd.to_datetime(last.reindex(member_ids)) - pd.Timestamp(0)).dt.days.fillna(-1).to_numpy(np.int32)
+    return frame.assign(held_out=held_out(hash_ids(member_ids.astype(object)), contact), contacted_day=day)
 
 
 def places(history: History) -> dict[str, list[dict[str, Any]]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from features.errors import HuitouError
 from features.vector_names import NAMES
 from serving.errors import ApiError
-from training.recommend.rules import Rung
+from training.recommend.rules import Compiled, Rung
 from training.release import BrokenRelease, Release, open_release
 
 if TYPE_CHECKING:
@@ -174,6 +174,17 @@ class Served:
     @cached_property
     def as_of_day(self) -> dt.date:
         return dt.date.fromisoformat(self.as_of)
+
+    def cold_allowed(self, rules: Compiled) -> NDArray[np.int64]:
+        """Those of the cold items that the rules of the moment allow; found once a change of the rules."""
+        kept = self._cold.get("kept")
+        if kept is None or kept[0] is not rules:
+            kept = self._cold["kept"] = (rules, self.cold_items[rules.allowed[self.cold_items]])
+        return kept[1]
+
+    @cached_property
+    def _cold(self) -> dict[str, tuple[Compiled, NDArray[np.int64]]]:
+        return {}
 
     @cached_property
     def cold_items(self) -> NDArray[np.int64]:

@@ -119,6 +119,7 @@ class Release:
     people: People | None = field(default=None, repr=False)
     friend: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     held_out: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
+    contacted: npt.NDArray[np.int32] | None = field(default=None, repr=False)
 
     @cached_property
     def stores(self) -> tuple[dict[str, Any], ...]:
@@ -269,6 +270,7 @@ def open_release(path: Path) -> Release:
         people=read_people(path) if "people/rows.npy" in manifest["files"] else None,
         friend=newer("members/friend"),
         held_out=newer("members/held_out"),
+        contacted=newer("members/contacted"),
     )
     members = len(release.ids)
     lengths = {name: len(values) for name, values in release.predictions.items()} | {

@@ -2,6 +2,7 @@
 
 releases/<id>/
     members/friend.npy    uint8 [members]: friends with their guide at as_of
+    members/contacted.npy int32 [members]: day of the last contact before as_of, days since 1970-01-01; -1 never
     members/held_out.npy  uint8 [members]: never told anything by a model, so that its worth can be measured
     people/rows.npy       int32: rows of members, grouped by guide, then again by store
     people/slices.json    {"guide": {guide_id: [start, end]}, "store": {store_id: [start, end]}} into rows
@@ -51,11 +52,12 @@ def people_of(frame: "pd.DataFrame") -> People:
 
 
 def write_people(folder: Path, frame: "pd.DataFrame") -> None:
-    """Write the index and the flags `is_friend`, `held_out` of `frame` into a release that is being made."""
+    """Write the index and the columns is_friend, held_out, contacted_day of `frame` into a release that is being made."""
     (folder / "people").mkdir()
     _save(folder, people_of(frame))
     for name, column in (("friend", "is_friend"), ("held_out", "held_out")):
         np.save(folder / f"members/{name}.npy", frame[column].to_numpy(bool).astype(np.uint8), allow_pickle=False)
+    np.save(folder / "members/contacted.npy", frame["contacted_day"].to_numpy(np.int32), allow_pickle=False)
 
 
 def read_people(folder: Path) -> People:

@@ -18,6 +18,8 @@ from training.recommend.rules import Compiled, Shown
 EXPLORE = "explore"
 # The drawn place is the last one among so many that no pin holds: seen without scrolling, and not the best one.
 WITHIN_PLACES = 5
+# Up to so many items a loop is quicker than an array operation.
+FEW = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +39,24 @@ def unexplored(shown: Shown) -> Explored:
 def explore(
     shown: Shown, cold: NDArray[Any], rules: Compiled, hidden: Set[int], share: float, seed: int, request_id: str
 ) -> Explored:
-    """Draw for one place of a list; `cold` are the codes of sellable items without history, in order."""
+    """Draw for one place of a list; `cold` are the codes of items without history that the rules allow, in order."""
     places = [place for place, rung in enumerate(shown.rungs[:WITHIN_PLACES]) if rung != "pin"]
     # A list that rules have left short is not touched: what an exchange frees there would have to be filled again.
     if not 0 < share < 1 or not places or shown.short:
         return unexplored(shown)
     place = places[-1]
-    pool = allowed_at(shown.codes, place, cold, rules, hidden)
-    if not len(pool):
-        return unexplored(shown)
     first, second = dice(seed, request_id)
+    pool = None
+    # Most lists are not the one in twenty: there it is enough to know that there is something to draw.
+    if first < share or rules.caps or len(cold) <= len(shown.codes) + len(hidden):
+        pool = allowed_at(shown.codes, place, cold, rules, hidden)
+        if not len(pool):
+            return unexplored(shown)
     chances = [1.0] * len(shown.codes)
     if first >= share:
         chances[place] = 1.0 - share
         return Explored(shown, tuple(chances), share)
+    assert pool is not None
     chances[place] = share / len(pool)
     codes, scores, rungs = shown.codes.copy(), shown.scores.copy(), list(shown.rungs)
     codes[place], scores[place], rungs[place] = pool[int(second * len(pool))], 0.0, EXPLORE
@@ -60,10 +66,13 @@ def explore(
 def allowed_at(
     codes: NDArray[Any], place: int, cold: NDArray[Any], rules: Compiled, hidden: Set[int]
 ) -> NDArray[np.int64]:
-    """The cold items that may stand at a place of a list: no rule, cap, duplicate or just-bought item is overruled."""
+    """The cold items that may stand at a place of a list: no cap, duplicate, sold-out or just-bought item is overruled."""
     pool = np.asarray(cold, np.int64)
     taken = {*codes.tolist(), *hidden}
-    pool = np.array([code for code in pool[rules.allowed[pool]].tolist() if code not in taken], np.int64)
+    if len(pool) > FEW:
+        pool = pool[~np.isin(pool, list(taken))]
+    else:
+        pool = np.array([code for code in pool.tolist() if code not in taken], np.int64)
     if rules.caps:
         others = np.delete(np.asarray(codes, np.int64), place)
         for group, most in rules.caps:

@@ -98,7 +98,7 @@ def recommendations(
             settings = runtime.settings
             drawn = explore(
                 found.shown,
-                served.cold_items,
+                served.cold_allowed(made.rules),
                 made.rules,
                 made.hidden,
                 settings.explore_share,

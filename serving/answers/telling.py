@@ -179,6 +179,9 @@ def _allowed(
         friend = np.ones(len(rows), bool) if release.friend is None else np.asarray(release.friend)[rows] == 1
         chat = friend & ~_isin(ids, closed.no_chat)
         calls = _isin(ids, closed.calls)
+        lately = _isin(ids, runtime.ledger.touched_by_others(names, "", rest))
+        if release.contacted is not None:
+            lately |= np.asarray(release.contacted)[rows] >= (rest.date() - dt.date(1970, 1, 1)).days
         left = np.ones(len(rows), bool)
         for reason, who in (
             (
@@ -188,7 +191,7 @@ def _allowed(
             ("blocked", _isin(ids, closed.blocked)),
             ("opted_out", _isin(ids, closed.impersonal)),
             ("just_bought", _isin(ids, runtime.ledger.buyers_since(item_id, names, since))),
-            ("contacted_lately", _isin(ids, runtime.ledger.touched_by_others(names, "", rest))),
+            ("contacted_lately", lately),
             ("no_channel", ~chat & ~calls),
         ):
             left_out[reason] += int((left & who).sum())

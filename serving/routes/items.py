@@ -64,4 +64,6 @@ def members(
     """Whom to tell about an item: members of the guide or the store who may be contacted and have not just bought it."""
     answer = members_for_item(runtime, call.live, call.who, item_id, n=n, guide_id=guide_id, store_id=store_id)
     audit(runtime, call, "item.members", detail=f"{item_id} {len(answer['members'])}"[:500])
+    for member in answer["members"]:
+        audit(runtime, call, "member.listed_for_item", member["member_id"], item_id)
     return said(answer)

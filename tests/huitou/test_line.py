@@ -47,6 +47,9 @@ def test_a_release_knows_whose_members_are_whose_and_what_they_own(release: Rele
             mine = release.people.of(kind, str(card[f"{kind}_id"]))
             assert (row in mine) == (card[f"{kind}_id"] is not None)
         assert release.friend is not None and bool(release.friend[row]) == card["is_friend"]
+        last = card["last_contact"]
+        known = -1 if last is None else int(np.datetime64(last["day"], "D").astype(int))
+        assert release.contacted is not None and int(release.contacted[row]) == known
         owned = set(release.items.owned(row).tolist())
         again = set(release.items.slates["again"][row].tolist()) - {-1}
         bought = {item["item_id"] for visit in card["last_visits"] for item in visit["items"]}

@@ -44,6 +44,8 @@ MEMBERS: dict[str, tuple[Any, ...]] = {
 N_ITEMS = len(TITLES)
 # Told nothing by a model, so that its worth can be measured.
 HELD_OUT = ("m06",)
+# Contacted four days before the release, as the brand's own tables say.
+LATELY = "m08"
 
 
 def card_of(member: str) -> dict[str, Any]:
@@ -156,7 +158,8 @@ def write_small_release(
     np.save(folder / "items/sellable.npy", np.ones(N_ITEMS, np.uint8))
     np.save(folder / "items/cycle_days.npy", np.where(np.arange(N_ITEMS) == 3, 20, np.nan).astype(np.float32))
     frame = pd.DataFrame({"guide_id": column["guide"], "store_id": column["store"], "is_friend": True})
-    write_people(folder, frame.assign(held_out=[m in HELD_OUT for m in ids]))
+    contacted = [(AS_OF - dt.timedelta(days=4) - dt.date(1970, 1, 1)).days if m == LATELY else -1 for m in ids]
+    write_people(folder, frame.assign(held_out=[m in HELD_OUT for m in ids], contacted_day=contacted))
     catalogue = [
         {"item_id": f"i{code}", "title": title, "category_l1": "护肤", "brand": None, "status": "on"}
         for code, title in enumerate(TITLES)

@@ -67,10 +67,8 @@ def test_no_rule_cap_pin_or_just_bought_item_is_overruled_by_exploring() -> None
     shown = apply_rules([Rung.of("own", [0])], 2, pinned)
     found = explore(shown, np.array(COLD), pinned, set(), 0.5, 0, "q")
     assert found.share == 0 and found.propensities == (1.0, 1.0), "only pins: nothing may be drawn"
-    allowed = plain_rules()
-    allowed.allowed[list(COLD)] = False
-    shown = apply_rules([Rung.of("own", [0])], 1, allowed)
-    assert explore(shown, np.array(COLD), allowed, set(), 0.5, 0, "q").share == 0
+    shown = apply_rules([Rung.of("own", [0])], 1, plain_rules())
+    assert explore(shown, np.array([8]), plain_rules(), {8}, 0.5, 0, "q").share == 0
 
 
 @pytest.fixture
@@ -108,6 +106,15 @@ def test_the_app_sees_new_items_as_often_as_the_log_says(exploring: House) -> No
         tried = row["rungs"][2] == "explore"
         assert row["propensities"] == pytest.approx([1.0, 1.0, SHARE / 3 if tried else 1 - SHARE])
         assert (row["explore_share"], row["role"], row["model"]) == (SHARE, "app", "popularity:1")
+
+
+def test_what_a_rule_filters_is_never_tried(exploring: House) -> None:
+    rules = {"only": {"not": {"is": ["item_id", "i4", "i9"]}}}
+    exploring.ask("operator", "PUT", "/v1/rules", json={"rules": {"recommendations": rules}})
+    tried = {i["item_id"] for a in asked(exploring, n=60) for i in a["items"] if i["rung"] == "explore"}
+    assert tried == {"i8"}
+    exploring.ask("operator", "PUT", "/v1/rules", json={"rules": {"recommendations": {}}})
+    assert {i["item_id"] for a in asked(exploring, n=60) for i in a["items"] if i["rung"] == "explore"} - {"i8"}
 
 
 @pytest.mark.parametrize(

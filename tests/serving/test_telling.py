@@ -80,7 +80,9 @@ def test_the_held_out_the_minor_and_the_lately_contacted_are_left_alone(house: H
     outcome = {"event_id": "e", "task_id": "T-g1-m01", "outcome": "sent", "at": NOW.isoformat()}
     assert house.ask("guide", "POST", "/v1/contact-outcomes", json=outcome).status_code == 201
     assert "m01" not in names(told(house)) and told(house)["left_out"] == {"contacted_lately": 1}
+    assert told(house, "operator", query="?store_id=s2")["left_out"] == {"contacted_lately": 1}
     house.clock.now = NOW + dt.timedelta(days=8)
+    assert "m08" in names(told(house, "operator", query="?store_id=s2"))
     assert "m01" in names(told(house))
     house.ledger.put_rules({"gap_days": 14}, actor="t", at=NOW)
     assert "m01" not in names(told(house)), "the shop's own gap holds"
@@ -97,7 +99,9 @@ def test_an_item_that_is_not_sold_now_is_told_to_nobody(house: House) -> None:
 
 def test_a_look_is_in_the_audit_trail(house: House) -> None:
     told(house)
-    assert [(row["action"], row["detail"]) for row in house.trail()][-1] == ("item.members", "i3 4")
+    rows = [(row["action"], row["member_id"], row["detail"]) for row in house.trail()][-5:]
+    assert rows[0] == ("item.members", "", "i3 4")
+    assert rows[1:] == [("member.listed_for_item", member, "i3") for member in ("m04", "m03", "m02", "m01")]
 
 
 def test_the_arrays_find_what_a_loop_over_the_members_finds(house: House) -> None:

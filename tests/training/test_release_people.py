@@ -28,6 +28,7 @@ FRAME = pd.DataFrame(
         "store_id": ["s1", "s1", "s2", None, "s1"],
         "is_friend": [True, False, False, True, True],
         "held_out": [False, True, False, False, False],
+        "contacted_day": [20_000, -1, -1, 7, -1],
     }
 )
 
@@ -46,6 +47,7 @@ def test_the_index_comes_back_from_a_folder_and_without_a_forgotten_member(tmp_p
     write_people(tmp_path, FRAME)
     assert read_people(tmp_path).of("store", "s1").tolist() == [0, 1, 4]
     assert np.load(tmp_path / "members/friend.npy").tolist() == [1, 0, 0, 1, 1]
+    assert np.load(tmp_path / "members/contacted.npy").tolist() == [20_000, -1, -1, 7, -1]
     rewrite_people(tmp_path, 1)
     left = read_people(tmp_path)
     assert left.of("guide", "g1").tolist() == [2] and left.of("store", "s1").tolist() == [0, 3]
