@@ -118,7 +118,10 @@ def recommendation_summary(runtime: State) -> Response:
         {
             "status": "measured" if report else "not_enough_data",
             "date": report[0] if report else None,
-            "have": {"lists_shown": runtime.ledger.count_exposures()},
+            # Up to a thousand are counted while nothing was summed up yet.
+            "have": {
+                "lists_shown": report[1]["seen_by_members"]["lists"] if report else runtime.ledger.count_exposures()
+            },
             "need": {"lists_shown": 1},
             "result": report[1] if report else None,
         }

@@ -222,3 +222,17 @@ def test_no_field_of_the_interface_is_a_price_a_discount_or_a_coupon(house: Hous
     assert all("spend" in field or field == "score_yuan" for _, field in fields if "yuan" in field)
     items = [shape for name, shape in schema["components"]["schemas"].items() if name in ("ItemSaid", "Suggestion")]
     assert len(items) == 2 and not any("yuan" in field for shape in items for field in shape["properties"])
+
+
+def test_the_summary_of_what_was_shown_is_the_newest_and_counts_while_there_is_none(house: House) -> None:
+    path = "/v1/experiments/recommendations/summary"
+    for _ in range(3):
+        house.ask("app", "GET", "/v1/members/m01/recommendations")
+    house.runtime.journal.flush()
+    before = house.ask("analyst", "GET", path).json()
+    assert (before["status"], before["have"], before["result"]) == ("not_enough_data", {"lists_shown": 3}, None)
+    report = {"seen_by_members": {"lists": 40, "click_rate": 0.1}}
+    house.ledger.save_report("recommendations", NOW.date(), report)
+    after = house.ask("operator", "GET", path).json()
+    assert (after["status"], after["have"], after["result"]) == ("measured", {"lists_shown": 40}, report)
+    assert house.ask("guide", "GET", path).status_code == 403
