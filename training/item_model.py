@@ -210,13 +210,16 @@ class ItemModel:
         def lists_of(members: NDArray[Any]) -> Lists:
             chunk = signals.of(members)
             owned = chunk.owned_at >= 0
-            chance = ranker.probability(ranker.score(features.matrix(chunk)), owned)
+            score = ranker.score(features.matrix(chunk))
+            chance = ranker.probability(score, owned)
             size = len(chunk.members)
             lists = merged(
                 top_of_pairs(chunk.row[owned], chunk.item[owned], chance[owned], size, n),
                 top_of_pairs(chunk.row[~owned], chunk.item[~owned], chance[~owned], size, n),
                 n,
             )
+            both = top_of_pairs(chunk.row, chunk.item, ranker.mixed_probability(score), size, n)
+            lists = replace(lists, mixed=both[0], mixed_score=both[1])
             mixed, mixed_score = mixed_by_slots(lists, self.learned.new_slots)
             return replace(lists, mixed=mixed, mixed_score=mixed_score)
 
@@ -331,7 +334,7 @@ class ItemModel:
                 lgb.Booster(model_file=folder / "ranker.txt"),
                 saved["objective"],
                 saved["rounds"],
-                None if slopes is None else (tuple(slopes[0]), tuple(slopes[1])),
+                None if slopes is None else tuple((float(slope), float(offset)) for slope, offset in slopes),
             )
         return ItemModel(
             Learned(

@@ -131,7 +131,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     tried: dict[str, tuple[Ranker, Lists, dict[str, NDArray[np.float64]]]] = {}
     for objective in ("lambdarank", "binary"):
         ranker = calibrate(fit_ranker(lessons, objective, seed=seed, valid=shown), shown)
-        lists = ranked_lists(shown, ranker.probability(ranker.score(shown.values), shown.owned), len(judged), N)
+        lists = ranked_lists(shown, ranker.score(shown.values), len(judged), N)
         found = {slate: _worth(getattr(lists, slate), truth[slate], state) for slate in SLATES}
         tried[objective] = (ranker, lists, found)
     report["objectives"] = {name: {s: _mean(v) for s, v in found.items()} for name, (_, _, found) in tried.items()}
