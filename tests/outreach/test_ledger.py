@@ -332,3 +332,70 @@ def test_writing_raises_the_revision_that_readers_compare(ledger: Ledger) -> Non
     before = ledger.revisions().get("consents", 0)
     ledger.put_consents([{"member_id": "a", "purpose": "service", "at": NOW, "state": "granted"}])
     assert ledger.revisions()["consents"] == before + 1
+
+
+def test_counts_of_stock_give_way_to_newer_words_only(ledger: Ledger) -> None:
+    rows = [("s1", "i1", 0.0, DAY), ("s1", "i2", 0.0, DAY), ("s2", "i1", 3.0, DAY)]
+    assert ledger.put_counts(rows) == 3 and ledger.put_counts([]) == 0
+    assert ledger.sold_out("s1") == {"i1", "i2"} and ledger.sold_out("s2") == set()
+    event = {"event_id": "e1", "kind": "stock", "at": NOW, "store_id": "s1", "item_id": "i1", "qty": 2.0}
+    ledger.note_events([event], received_at=NOW)
+    ledger.put_counts([("s1", "i1", 0.0, DAY), ("s1", "i2", 5.0, DAY - dt.timedelta(days=1))])
+    assert ledger.sold_out("s1") == {"i2"}, "the event is of later, and the count of the day before is of earlier"
+    assert ledger.all_sold_out()[["store_id", "item_id"]].to_numpy().tolist() == [["s1", "i2"]]
+
+
+def test_who_may_not_be_told_is_found_for_many_at_once(ledger: Ledger) -> None:
+    def said(member: str, purpose: str, state: str, at: dt.datetime = NOW) -> dict[str, object]:
+        return {"member_id": member, "purpose": purpose, "state": state, "at": at}
+
+    ledger.put_consents(
+        [
+            said("a", "personalised_recommendation", "refused"),
+            said("b", "marketing_wecom", "withdrawn"),
+            said("c", "marketing_call", "granted"),
+            said("d", "service", "refused"),
+            said("d", "service", "granted", LATER),
+        ]
+    )
+    ledger.block("e", "snoozed", "x", NOW, LATER)
+    found = ledger.closed([*"abcdef", *map(str, range(900))], NOW)
+    assert (found.blocked, found.impersonal, found.no_chat, found.calls) == ({"e"}, {"a"}, {"b"}, {"c"})
+    assert ledger.closed(["e"], LATER).blocked == frozenset()
+    events = [
+        {"event_id": f"e{n}", "kind": kind, "at": NOW, "member_id": member, "item_id": item}
+        for n, (kind, member, item) in enumerate([("order", "a", "i1"), ("return", "b", "i1"), ("view", "c", "i1")])
+    ]
+    ledger.note_events(events, received_at=NOW)
+    assert ledger.buyers_since("i1", list("abcd"), NOW) == {"a", "b"}
+    assert ledger.buyers_since("i1", list("abcd"), LATER) == set() and ledger.buyers_since("i2", ["a"], NOW) == set()
+
+
+def test_exposures_of_some_days_come_back_with_rungs_and_chances(ledger: Ledger) -> None:
+    row = {
+        "member_id": "a",
+        "store_id": "s1",
+        "slate": "new",
+        "personalised": True,
+        "release_id": "r",
+        "items": ["i", "j"],
+    }
+    full = {
+        "role": "app",
+        "model": "m:1",
+        "rungs": ["own", "explore"],
+        "propensities": [1.0, 0.05],
+        "explore_share": 0.1,
+    }
+    ledger.note_exposures([row | {"request_id": "old", "at": NOW - dt.timedelta(days=9)}])
+    ledger.note_exposures([row | full | {"request_id": "new", "at": NOW}])
+    found = ledger.exposures(DAY + dt.timedelta(days=1)).set_index("request_id")
+    assert found.loc["old", "rungs"] == ["", ""] and found.loc["old", "propensities"] == [1.0, 1.0]
+    assert found.loc["old", "explore_share"] == 0 and found.loc["new", "propensities"] == [1.0, 0.05]
+    assert ledger.exposures(DAY + dt.timedelta(days=1), DAY)["request_id"].tolist() == ["new"]
+    assert ledger.count_exposures() == 2 and ledger.count_exposures(1) == 1
+    view = {"event_id": "v", "kind": "view", "at": NOW, "member_id": "a", "item_id": "i"}
+    ledger.note_events([view], received_at=NOW)
+    assert ledger.item_events(DAY, DAY + dt.timedelta(days=1))[
+        ["member_id", "item_id", "kind"]
+    ].to_numpy().tolist() == [["a", "i", "view"]]
