@@ -16,10 +16,12 @@ import pandas as pd
 from features.errors import InputError
 from features.history import History
 from features.progress import Progress, quiet
-from huitou.brand import Brand
+from huitou.brand import Brand, ledger_of
 from huitou.config import Config
 from outreach.arms import hash_ids, held_out
+from outreach.forgetting import forget_late
 from outreach.settings import ContactSettings
+from serving.carried import places_of
 from training.cards import member_cards, open_assignments
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
@@ -167,6 +169,8 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         people=people(history, ids, as_of, config.contact),
     )
     release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
+    # Whoever was forgotten since the tables were read is in the release by now: out again, before anybody is served.
+    release = forget_late(ledger_of(config), places_of(config.place), release)
     point_current_at(root, release.release_id)
     prune_releases(root, config.release.keep)
     return release

@@ -205,10 +205,10 @@ class Served:
 class ReleaseStore:
     """Watches a folder of releases; what is served changes only when the new one has loaded whole."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, carried: Path | None = None) -> None:
+        self.root, self.carried = root, carried
         self._served: Served | None = None
-        self._seen: Path | None = None
+        self._seen: tuple[Path, int] | None = None
         self.refused: dict[str, str] = {}
         self.swaps = 0
 
@@ -228,22 +228,26 @@ class ReleaseStore:
     def look(self) -> bool:
         """Load what `current` points at, if that changed; True where a new release took over.
 
-        A release that cannot be loaded is refused once, by name and reason, and the old one keeps answering.
+        Where there is no `current`, the release that came with the Bento serves. A release that cannot be loaded is
+        refused once, by name and reason, and the old one keeps answering.
         """
+        link = self.root / "current"
         try:
-            target = (self.root / "current").resolve(strict=True)
+            target = (link if self.carried is None or link.exists() else self.carried).resolve(strict=True)
+            # A copy in a Bento keeps its name when a member is taken out of it, but becomes another folder.
+            seen = (target, target.stat().st_ino)
         except OSError:
             return False
-        if target == self._seen:
+        if seen == self._seen:
             return False
         try:
             served = load_served(target)
         except HuitouError as error:
             self.refused[target.name] = str(error)
-            self._seen = target
+            self._seen = seen
             log.error("release refused", extra={"release_id": target.name, "reason": str(error)})
             return False
-        self._served, self._seen = served, target
+        self._served, self._seen = served, seen
         self.swaps += 1
         log.info("release loaded", extra={"release_id": target.name})
         return True

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from outreach.ledger import Ledger
 from outreach.ledger.live import LiveLedger
 from serving.answers.shop_rules import ShopRules
+from serving.carried import own_release
 from serving.journal import Journal
 from serving.metrics import Metrics
 from serving.releases import ReleaseStore, Served
@@ -36,7 +37,7 @@ class Runtime:
         self.clock = clock
         self.ledger = Ledger(place.ledger_url, brand_id=place.brand_id, migrate=migrate)
         self.live = LiveLedger(self.ledger)
-        self.releases = ReleaseStore(place.releases)
+        self.releases = ReleaseStore(place.releases, own_release())
         self.metrics = Metrics()
         self.journal = Journal(self.ledger)
         self.shop_rules = ShopRules()

@@ -439,6 +439,8 @@ class ForgetAnswer(BaseModel):
     at: LocalTime
     ledger: dict[str, int]
     releases: dict[str, str] = Field(description="release rewritten -> the one without the member")
+    kept_predictions: list[str] = Field(description="days whose kept predictions held the member")
+    bentos: int = Field(description="releases rewritten inside Bentos")
     next_step: str
 
 

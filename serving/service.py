@@ -6,10 +6,12 @@ HUITOU_HOME names the home folder. Importing this module opens nothing; a worker
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import gc
 import json
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from outreach.ledger import Ledger
+from serving.carried import FOLDER, MODEL
 from serving.runtime import LazyRuntime, Runtime, brand_clock
 from serving.settings import place_from_environment
 
@@ -191,6 +194,16 @@ class Huitou:
         """Items to recommend, per member."""
         asked = SimpleNamespace(member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised)
         return _finished("recommend", ctx.request, asked)
+
+
+def keep_release_as_model(release: Path) -> str:
+    """Copy a release into BentoML's model store and return its tag; a Bento that names the tag carries the release."""
+    tag = f"{MODEL}:{release.name.lower()}"
+    with contextlib.suppress(bentoml.exceptions.NotFound):
+        bentoml.models.delete(tag)
+    with bentoml.models.create(tag, labels={"huitou": "release"}) as model:
+        shutil.copytree(release, Path(model.path) / FOLDER)
+    return tag
 
 
 def shortcuts() -> dict[str, Any]:

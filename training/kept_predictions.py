@@ -92,6 +92,20 @@ def write_kept(
     return path
 
 
+def forget_kept(root: Path, member_id: str) -> list[date]:
+    """Take a member out of every day that is kept; returns the days that held them."""
+    found = []
+    for day in kept_days(root):
+        kept = read_kept(root, day)
+        theirs = kept.frame["digest"] == digests([member_id], kept.release_id)[0]
+        if theirs.any():
+            path = root / f"{day}.parquet"
+            kept.frame[~theirs].to_parquet(path.with_suffix(".tmp"), index=False)
+            path.with_suffix(".tmp").rename(path)
+            found.append(day)
+    return found
+
+
 def kept_days(root: Path) -> list[date]:
     """The days of which predictions are kept, oldest first."""
     return sorted(date.fromisoformat(path.stem) for path in root.glob("*.parquet")) if root.is_dir() else []

@@ -23,6 +23,9 @@ _BY_MEMBER_ITEMS = ("again", "new", "mixed", "due_days", "rung")
 def forget_in_releases(root: Path, member_id: str) -> dict[str, str]:
     """Rewrite every release under `root` that knows `member_id`; returns old name -> new name."""
     renamed = {}
+    for leftover in root.glob("*.tmp"):
+        # Half a release that a killed night left behind: the next night writes it again, without the member.
+        shutil.rmtree(leftover, ignore_errors=True)
     for folder in list_releases(root):
         release = open_release(folder)
         row = release.index(member_id)
@@ -37,12 +40,34 @@ def forget_in_releases(root: Path, member_id: str) -> dict[str, str]:
     return renamed
 
 
+def forget_in_copy(folder: Path, member_id: str) -> bool:
+    """Rewrite a copy of a release that lives under a fixed name (in a Bento); True where it knew the member."""
+    release = open_release(folder)
+    row = release.index(member_id)
+    if row is None:
+        return False
+    rewritten, old = folder.with_name(f"{folder.name}.without"), folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(rewritten, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    _write_without(release, row, rewritten, release_id=_next_revision(release.release_id))
+    folder.rename(old)
+    rewritten.rename(folder)
+    shutil.rmtree(old)
+    return True
+
+
+def names_of(release: Release, member_id: str) -> list[str]:
+    """The member behind an id and every old card of theirs: all the names under which the brand's tables know them."""
+    member = release.aliases.get(member_id, member_id)
+    return [member, *sorted(old for old, new in release.aliases.items() if new == member)]
+
+
 def _next_revision(name: str) -> str:
     base, _, revision = name.partition(".r")
     return f"{base}.r{int(revision or 1) + 1}"
 
 
-def _write_without(release: Release, row: int, target: Path) -> None:
+def _write_without(release: Release, row: int, target: Path, *, release_id: str | None = None) -> None:
     staging = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(staging, ignore_errors=True)
     shutil.copytree(release.path, staging)
@@ -68,7 +93,7 @@ def _write_without(release: Release, row: int, target: Path) -> None:
     left = {old: new for old, new in release.aliases.items() if new != member_id}
     (staging / "aliases.json").write_text(json.dumps(left, ensure_ascii=False), encoding="utf-8")
     manifest = {key: value for key, value in release.manifest.items() if key not in ("files", "schema")}
-    manifest["release_id"] = target.name
+    manifest["release_id"] = release_id or target.name
     manifest["members"] = int(manifest["members"]) - 1
     manifest["scored"] = int((np.load(staging / "members/kind.npy") == 0).sum())
     sign(staging, manifest)

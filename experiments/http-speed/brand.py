@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from training.release import Release, open_release
@@ -66,8 +67,8 @@ def enlarged(base: Release, root: Path, members: int) -> Release:
             **{f"{name}{part}": read(base, name)[rows] for name in SLATES for part, read in PARTS.items()},
             "rung": base.items.rung[rows],
             "due_days": base.items.due_days[rows],
-            "similar": base.items.similar,
-            "together": base.items.together,
+            **{name: getattr(base.items, name) for name in ("similar", "together", "sold", "sellable", "cycle_days")},
+            **_owned(base, rows),
         },
         catalogue=base.items.catalogue,
         popular=base.items.popular,
@@ -83,6 +84,16 @@ def enlarged(base: Release, root: Path, members: int) -> Release:
     written = write_release(root, parts, created_at=str(manifest["created_at"]))
     point_current_at(root, written.release_id)
     return written
+
+
+def _owned(base: Release, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+    """What each member ever bought, as two arrays: offsets and codes."""
+    owned = [np.asarray(base.owned(row)) for row in range(len(base.ids))]
+    lengths = np.array([len(codes) for codes in owned], np.int64)
+    return {
+        "own_at": np.concatenate([[0], np.cumsum(lengths[rows])]),
+        "own": np.concatenate([owned[row] for row in rows.tolist()]),
+    }
 
 
 def _source(said: dict[str, Any]) -> ModelSource:

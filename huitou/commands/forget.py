@@ -13,14 +13,15 @@ from huitou.options import config_options
 @click.argument("member_id")
 @config_options
 def command(member_id: str, config_file: Path | None, home: str | None) -> None:
-    """Forget a member: ledger rows, releases on disk, and later inputs. Prints a receipt without the member's id."""
+    """Forget a member: ledger, releases (those in Bentos too), kept predictions, later inputs. Prints a receipt."""
     from huitou.config import load_config
     from outreach.forgetting import forget_everywhere
     from outreach.ledger import Ledger
+    from serving.carried import places_of
 
     config = load_config(config_file, home=home)
     ledger = Ledger(config.ledger_url, brand_id=config.brand.id)
-    receipt = forget_everywhere(ledger, config.home.releases, member_id, at=datetime.now().replace(microsecond=0))
+    receipt = forget_everywhere(ledger, places_of(config.place), member_id, at=datetime.now().replace(microsecond=0))
     folder = config.home.path / "receipts"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{receipt['receipt_id']}.json"

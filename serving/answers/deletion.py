@@ -4,6 +4,7 @@ from typing import Any
 
 from features.errors import InputError
 from outreach.forgetting import forget_everywhere
+from serving.carried import places_of
 from serving.errors import not_found
 from serving.runtime import Runtime
 
@@ -12,7 +13,7 @@ def forget_member(runtime: Runtime, member_id: str) -> dict[str, Any]:
     """Forget a member everywhere and return the receipt. Raises 404 where nothing is held of the id."""
     runtime.journal.flush()
     try:
-        receipt = forget_everywhere(runtime.ledger, runtime.place.releases, member_id, at=runtime.now())
+        receipt = forget_everywhere(runtime.ledger, places_of(runtime.place), member_id, at=runtime.now())
     except InputError as error:
         raise not_found("member", member_id) from error
     runtime.look()

@@ -115,6 +115,17 @@ def test_what_is_computed_on_request_is_what_the_release_holds(finished_demo: Pa
     runtime.ledger.close()
 
 
+def test_no_member_is_named_in_what_training_tracked_and_keeps(finished_demo: Path, release: Release) -> None:
+    ids = [one.decode() for one in release.ids[np.asarray(release.kind) == SCORED][::37]]
+    assert len(ids) > 10
+    files = [finished_demo / "mlflow.db"]
+    files += [path for part in ("mlartifacts", "models") for path in (finished_demo / part).rglob("*")]
+    held = [path.name for path in files if path.is_file() and any(i.encode() in path.read_bytes() for i in ids)]
+    assert held == []
+    ledger = (finished_demo / "ledger.db").read_bytes() + (finished_demo / "ledger.db-wal").read_bytes()
+    assert any(member.encode() in ledger for _, member, _ in tasks_of(finished_demo)), "the search does find ids"
+
+
 def test_no_pickle_and_no_clear_phone_is_in_a_release(release: Release) -> None:
     for path in release.path.rglob("*"):
         assert path.suffix not in {".pkl", ".pickle", ".joblib"}, path

@@ -1,4 +1,4 @@
-"""The Bento is built from this folder and serves from another one, where none of the source is."""
+"""The Bento is built from this folder with the release of the day, and serves where there is no source and no home."""
 
 import os
 import signal
@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_bento_is_built_and_serves_from_another_folder(tmp_path: Path) -> None:
     home = tmp_path / "home"
     write_small_release(home / "releases")
-    place = Place(home, f"sqlite:///{home / 'ledger.db'}", "brand", ServingSettings(workers=1))
+    empty = tmp_path / "elsewhere"
+    place = Place(empty, f"sqlite:///{empty / 'ledger.db'}", "brand", ServingSettings(workers=1))
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         **place.as_environment(),
@@ -30,7 +31,7 @@ def test_a_bento_is_built_and_serves_from_another_folder(tmp_path: Path) -> None
         "HUITOU_TODAY": AS_OF.isoformat(),
     }
     built = subprocess.run(
-        [sys.executable, "-m", "bentoml", "build", "--output", "tag"],
+        [sys.executable, "-m", "huitou", "bento", str(ROOT), "--home", str(home)],
         env=environment,
         cwd=ROOT,
         capture_output=True,
@@ -39,7 +40,7 @@ def test_a_bento_is_built_and_serves_from_another_folder(tmp_path: Path) -> None
     )
     assert built.returncode == 0, built.stdout + built.stderr
     bento = next(path for path in (tmp_path / "bentos/bentos/huitou").iterdir() if path.is_dir())
-    assert (bento / "src/serving/service.py").is_file()
+    assert (bento / "src/serving/service.py").is_file() and "carries: huitou_release:r1" in built.stdout
     assert not list(bento.rglob("*.db")) and not list(bento.rglob("tests"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
