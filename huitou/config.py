@@ -29,9 +29,13 @@ class BrandSettings:
 
 @dataclass(frozen=True)
 class ReleaseSettings:
-    """How many releases are kept for a roll-back."""
+    """What a release holds, and how many are kept for a roll-back."""
 
     keep: int = field(default=5, metadata={"doc": "releases kept on disk, the current one included"})
+    explained: int = field(
+        default=20_000,
+        metadata={"doc": "members, by expected spend, whose reasons are computed with it; others' on request"},
+    )
 
 
 SECTIONS: dict[str, type] = {

@@ -28,7 +28,8 @@ from training.item_model import REASONS, RUNGS, SLATES, ItemModel
 from training.kept_predictions import keep_release
 from training.promote import GATES, Promotion, promote
 from training.propensities import Propensities
-from training.release import Release, open_release
+from training.reasons import CODES, reason_parts, told_groups
+from training.release import SCORED, Release, open_release
 from training.release_people import owner_frame
 from training.release_writer import (
     ReleaseParts,
@@ -37,7 +38,7 @@ from training.release_writer import (
     prune_releases,
     write_release,
 )
-from training.scoring import ModelSource, score
+from training.scoring import ModelSource, Predictions, score
 from training.shadow import keep_shadow
 from training.tracking import CHAMPION, SHADOW, Registered, Tracker
 from training.train import Training, train
@@ -137,8 +138,10 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         value=value,
         propensities=Propensities.load(served.folders["curve"]),
         tiers_before=before,
-        progress=part_of(progress, 0.0, 0.5),
+        progress=part_of(progress, 0.0, 0.45),
     )
+    progress("reasons", 0.45)
+    reasons = reasons_of(curve, predictions, config.release.explained)
     progress("item lists", 0.5)
     ids = predictions.frame["member_id"].to_numpy(str)
     lists = ItemModel.load(served.folders["items"]).at(history, as_of).recommend(ids, n=LIST_LENGTH)
@@ -167,6 +170,8 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         sources=served.sources,
         fingerprint=history.tables.fingerprint,
         people=people(history, ids, as_of, config.contact),
+        reason_parts=reasons,
+        reason_groups=told_groups(),
     )
     release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
     # Whoever was forgotten since the tables were read is in the release by now: out again, before anybody is served.
@@ -190,6 +195,18 @@ def keep_predictions(config: Config, release: Release) -> list[Path]:
         tracker_of(config).fetch(shadow, folder)
     beside = keep_shadow(root, release, CurveModel.load(folder), f"{shadow.name}/{shadow.version}")
     return [kept] if beside is None else [kept, beside]
+
+
+def reasons_of(curve: CurveModel, predictions: Predictions, most: int) -> np.ndarray:
+    """What made the churn score of at most `most` members, those with the largest expected spend: [members, groups]."""
+    frame = predictions.frame
+    spend = frame["expected_spend_yuan"].fillna(0.0).to_numpy(float)
+    rows = np.flatnonzero(frame["kind"].to_numpy() == SCORED)
+    rows = np.sort(rows[np.argsort(-spend[rows], kind="stable")[:most]])
+    parts = np.full((len(frame), len(CODES)), np.nan, np.float32)
+    if len(rows):
+        parts[rows] = reason_parts(curve, predictions.vectors[rows], list(curve.names))
+    return parts
 
 
 def catalogue(history: History, item_ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """A member's own numbers in, the sentences of the member's card out: Chinese first, English beside, never a probability."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+# Less than this in logit(churn) is not worth a sentence: a tenth moves .50 to .525.
+LEAST_TOLD = 0.1
 # A stage as training.stages names it -> (Chinese, English). A stage that is not here is shown as it is.
 STAGES: Mapping[str, tuple[str, str]] = {
     "潜客": ("潜客", "not yet a buyer"),
@@ -103,6 +105,22 @@ def rhythm_reasons(days: float | None, cycle: float | None, visits: float | None
             {"code": "RHYTHM", "zh": f"平时约{cycle:.0f}天来一次", "en": f"usually every {cycle:.0f} days"}
         )
     return reasons
+
+
+def model_reasons(weighed: Sequence[tuple[Mapping[str, str], float]], most: int = 3) -> list[dict[str, str]]:
+    """The weightiest groups of a member's numbers and the way they point; what hardly moves the score is not said.
+
+    weighed: (code, zh, en) of a group and what it adds to logit(churn).
+    """
+    return [
+        {
+            "code": group["code"],
+            "zh": f"{group['zh']}：{'可能不再来' if part > 0 else '可能会再来'}",
+            "en": f"{group['en']}: {'speaks for staying away' if part > 0 else 'speaks for coming back'}",
+        }
+        for group, part in list(weighed)[:most]
+        if abs(part) >= LEAST_TOLD
+    ]
 
 
 def _pair(words: tuple[str, str]) -> dict[str, str]:

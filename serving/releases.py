@@ -66,6 +66,26 @@ class Served:
         vectors = np.ascontiguousarray(self.release.vectors[rows])
         return self.curve_model.survival(vectors, [str(name) for name in self.release.manifest["columns"]])
 
+    def reasons(self, row: int) -> list[tuple[dict[str, str], float]]:
+        """The groups of a member's numbers that may be told and what each adds to logit(churn), the weightiest first.
+
+        Read from the release, or computed by its model for a member whom the release left out.
+        """
+        groups = self.release.manifest.get("reason_groups") or []
+        held = self.release.reason_parts
+        if not groups or held is None:
+            return []
+        parts = held[row]
+        if np.isnan(parts).any():
+            from training.reasons import reason_parts
+
+            vectors = np.ascontiguousarray(self.release.vectors[[row]])
+            parts = reason_parts(self.curve_model, vectors, [str(name) for name in self.release.manifest["columns"]])[
+                0
+            ]
+        told = [(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if "zh" in group]
+        return sorted(told, key=lambda pair: -abs(pair[1]))
+
     @cached_property
     def sources(self) -> dict[str, dict[str, Any]]:
         """Per task: source (model or fallback), name, version, reason."""

@@ -7,12 +7,14 @@ backwards, and the two are averaged: eleven predictions a member, exact in sum f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from training.curves import logit
+from training.periods import Bins
 from training.views import FloatArray
 
 
@@ -107,6 +109,38 @@ def explain_scores(
         frame[code] = parts[code]
     frame["score"] = score
     return frame
+
+
+class Scorer(Protocol):
+    """What is asked for reasons: a curve model."""
+
+    @property
+    def bins(self) -> Bins:
+        """The grid of days."""
+        ...
+
+    @property
+    def typical(self) -> npt.NDArray[np.float32]:
+        """The member compared with."""
+        ...
+
+    def survival(self, values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+        """S at the grid's days."""
+        ...
+
+
+def reason_parts(model: Scorer, values: npt.NDArray[np.float32], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Parts of logit(churn at the horizon), float32 [n, groups in the order of CODES]; positive speaks for staying away."""
+    at = model.bins.at_horizon()
+    nobody = np.empty(len(values), dtype="U1")
+    explained = explain_scores(nobody, values, names, model.typical, lambda v: model.survival(v, names)[:, at])
+    return explained[list(CODES)].to_numpy(np.float32)
+
+
+def told_groups() -> list[dict[str, str]]:
+    """code, zh, en of each of CODES, as a release's manifest says them; groups that are never told have no words."""
+    words = {group.code: {"zh": group.name_zh, "en": group.name_en} for group in GROUPS if group.told}
+    return [{"code": code, **words.get(code, {})} for code in CODES]
 
 
 def top_groups(explained: pd.DataFrame, n: int = 3) -> pd.DataFrame:

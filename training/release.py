@@ -10,6 +10,7 @@ releases/<id>/
     members/codes/<name>.npy one uint8 array a label column (stage, tier, rung, ...), the labels in the manifest
     members/curve.npy        float32 [members, grid]; members/grid.npy int32 [grid] in days
     members/vectors.npy      float32 [members, columns] for `why` answers
+    members/reasons.npy      float32 [members, reason_groups]: parts of logit(churn), NaN where they are computed on request
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
     items/sold.npy, items/sellable.npy, items/cycle_days.npy [items]; items/own_at.npy, items/own.npy: see ItemArrays
@@ -117,6 +118,7 @@ class Release:
     cards: npt.NDArray[np.uint8]
     items: ItemArrays = field(repr=False)
     people: People | None = field(default=None, repr=False)
+    reason_parts: npt.NDArray[np.float32] | None = None
     friend: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     held_out: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     contacted: npt.NDArray[np.int32] | None = field(default=None, repr=False)
@@ -267,6 +269,7 @@ def open_release(path: Path) -> Release:
         if empty
         else np.memmap(path / "members/cards.bin", np.uint8, mode="r").view(np.ndarray),
         items=items,
+        reason_parts=newer("members/reasons"),
         people=read_people(path) if "people/rows.npy" in manifest["files"] else None,
         friend=newer("members/friend"),
         held_out=newer("members/held_out"),

@@ -43,6 +43,7 @@ class ReleaseParts:
     items: the arrays of `training.release.ItemArrays` by name, rows in the order of predictions.frame.
     places: rows of stores and guides. aliases: old card number -> member. models: folder of each task's saved model. sources: which version serves each task, and why.
     fingerprint: digest of the input tables. people: guide_id, store_id, is_friend, held_out in the order of the members. columns of `vectors` are features.vectors.COLUMNS.
+    reason_parts: what made each member's churn score, [members, reason_groups], NaN where it was not computed.
     """
 
     brand_id: str
@@ -59,6 +60,8 @@ class ReleaseParts:
     sources: Mapping[str, ModelSource]
     fingerprint: str
     people: pd.DataFrame | None = None
+    reason_parts: npt.NDArray[np.float32] | None = None
+    reason_groups: Sequence[Mapping[str, str]] = ()
 
 
 def release_id(parts: ReleaseParts) -> str:
@@ -86,6 +89,8 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
     labels = _write_members(staging / "members", parts)
     if parts.people is not None:
         write_people(staging, parts.people)
+    if parts.reason_parts is not None:
+        np.save(staging / "members/reasons.npy", parts.reason_parts.astype(np.float32), allow_pickle=False)
     progress("items", 0.5)
     for key, array in parts.slates.items():
         np.save(staging / f"items/{key}.npy", array, allow_pickle=False)
@@ -114,6 +119,7 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "predictions": _numeric(frame),
         "labels": labels,
         "propensities": dict(parts.predictions.propensities),
+        "reason_groups": [dict(group) for group in parts.reason_groups],
         "item_reasons": list(parts.item_reasons),
         "item_rungs": list(parts.item_rungs),
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},

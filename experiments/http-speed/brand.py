@@ -88,7 +88,7 @@ def enlarged(base: Release, root: Path, members: int) -> Release:
 
 def _owned(base: Release, rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
     """What each member ever bought, as two arrays: offsets and codes."""
-    owned = [np.asarray(base.owned(row)) for row in range(len(base.ids))]
+    owned = [np.asarray(base.items.owned(row)) for row in range(len(base.ids))]
     lengths = np.array([len(codes) for codes in owned], np.int64)
     return {
         "own_at": np.concatenate([[0], np.cumsum(lengths[rows])]),

@@ -5,11 +5,12 @@ from typing import Any
 
 from outreach.ledger.consents import Standing
 from outreach.ledger.live import Live
-from outreach.member_words import churn_words, rhythm_reasons, stage_words, window_words
+from outreach.member_words import churn_words, model_reasons, rhythm_reasons, stage_words, window_words
 from serving.access import Caller
 from serving.errors import not_found
 from serving.releases import Served
 from serving.runtime import Runtime
+from training.release import SCORED
 
 # A member on somebody's list within these days may be seen by that guide, though the member is another's or nobody's.
 LISTED_DAYS = 14
@@ -73,7 +74,7 @@ def member_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str,
         "last_visits": card.get("last_visits") or [],
         "last_contact": card.get("last_contact"),
         "timeline": timeline(runtime, member_id, card),
-        "channels": channels(card, standing),
+        "channels": channels(runtime, member_id, card, standing),
         "blocks": list(standing.blocks),
         "consents": standing.consents,
         "personalised": standing.personalised,
@@ -98,9 +99,10 @@ def why_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str, An
     """The reasons behind a member's card, with the numbers that they use."""
     served, row, _ = find_member(runtime, caller, member_id)
     numbers = own_numbers(served, row)
+    weighed = served.reasons(row) if served.release.kind[row] == SCORED else []
     return {
-        "member_id": member_id,
-        "reasons": rhythm_reasons(*numbers.values()),
+        "member_id": served.canonical(member_id),
+        "reasons": model_reasons(weighed) + rhythm_reasons(*numbers.values()),
         "numbers": numbers,
         **versions(served, "churn", "curve"),
     }
@@ -134,13 +136,18 @@ def window(served: Served, row: int) -> dict[str, Any]:
     }
 
 
-def channels(card: dict[str, Any], standing: Standing) -> list[str]:
-    """Channels that are open now: a friend's chat unless refused; a call or an SMS only where it was granted."""
+def channels(runtime: Runtime, member_id: str, card: dict[str, Any], standing: Standing) -> list[str]:
+    """Channels that are open now: a friend's chat unless refused; a call or an SMS only where it was granted.
+
+    What was granted in the brand's own tables is known from the member's newest task, which lists the channels allowed.
+    """
+    newest = max(_recent_tasks(runtime, member_id), key=lambda task: task["date"], default=None)
+    listed = (newest["payload"].get("allowed_channels") or []) if newest else []
     possible = ["wecom_1v1"] if card.get("is_friend") and "unfriended" not in standing.blocks else []
     possible += [
         name
         for name, purpose in (("call_human", "marketing_call"), ("sms", "marketing_sms"))
-        if standing.said.get(purpose)
+        if standing.said.get(purpose, name in listed)
     ]
     return standing.open_channels(possible)
 

@@ -7,7 +7,16 @@ from outreach.reasons import EXCLUSION_WORDS
 
 LANGUAGES = ("zh", "en")
 
+# What a release's models answer, as the public page names it.
+TASKS: Mapping[str, tuple[str, str]] = {
+    "curve": ("何时再来", "When members come back"),
+    "churn": ("何时再来", "When members come back"),
+    "value": ("预计消费", "Expected spend"),
+    "items": ("商品推荐", "Suggested items"),
+}
 LABELS: Mapping[str, tuple[str, str]] = {
+    "answered_by_model": ("模型，第{version}版", "a model, version {version}"),
+    "answered_by_rule": ("简单规则，第{version}版", "a plain rule, version {version}"),
     "app": ("回头", "Huitou"),
     "today": ("今日联系", "Contact today"),
     "switch": ("English", "中文"),

@@ -60,7 +60,7 @@ def put_consents(member_id: Id, body: ConsentsPut, runtime: State, call: Asked) 
         "member_id": member_id,
         "consents": standing.consents,
         "personalised": standing.personalised,
-        "channels": channels(card, standing),
+        "channels": channels(runtime, member_id, card, standing),
     }
     return said(answer)
 

@@ -155,7 +155,19 @@ def manager_page(
 def how_it_works(request: Request, runtime: State, lang: Language = None) -> Response:
     """What the system does, what it uses, and how to switch it off; printed from the release in use."""
     model = model_answer(runtime) if runtime.releases.ready else None
-    return _html(request, runtime, "how.html", lang, model=model)
+    language = _language(request, lang)
+    t = words.labels(language)
+    answering = [
+        (
+            words.word(words.TASKS, task, language),
+            t(
+                "answered_by_rule" if said["source"] == "fallback" else "answered_by_model",
+                version=str(said["version"] or 1).split("/")[-1],
+            ),
+        )
+        for task, said in (model["models"] if model else {}).items()
+    ]
+    return _html(request, runtime, "how.html", lang, model=model, answering=answering)
 
 
 @routes.get("/docs")

@@ -1,5 +1,6 @@
 """The whole line as a user runs it: demo, then the verbs one by one on what it left."""
 
+import dataclasses
 import json
 import sqlite3
 import subprocess
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from serving import bulk
+from serving.access import Caller
+from serving.answers.members import why_answer
 from serving.runtime import Runtime
 from serving.settings import Place, ServingSettings
 from training.release import SCORED, BrokenRelease, Release, open_release
@@ -115,6 +118,28 @@ def test_what_is_computed_on_request_is_what_the_release_holds(finished_demo: Pa
     runtime.ledger.close()
 
 
+def test_why_tells_the_models_own_reasons_kept_or_computed(finished_demo: Path) -> None:
+    place = Place(finished_demo, f"sqlite:///{finished_demo / 'ledger.db'}", "brand", ServingSettings())
+    runtime = Runtime(place, datetime.now)
+    served = runtime.served
+    release = served.release
+    assert release.reason_parts is not None
+    kept = np.flatnonzero(np.isfinite(release.reason_parts).all(axis=1))[:5].tolist()
+    without = dataclasses.replace(release, reason_parts=np.full_like(release.reason_parts, np.nan))
+    fresh = dataclasses.replace(served, release=without)
+    somebody = Caller("t", "operator", "hq", "")
+    told = set()
+    for row in kept:
+        held, computed = served.reasons(row), fresh.reasons(row)
+        assert [g["code"] for g, _ in held] == [g["code"] for g, _ in computed]
+        assert [p for _, p in held] == pytest.approx([p for _, p in computed], abs=1e-3)
+        answer = why_answer(runtime, somebody, release.ids[row].decode())
+        told |= {reason["code"] for reason in answer["reasons"]}
+        assert not any("%" in reason["zh"] for reason in answer["reasons"])
+    assert told & {"last_visit", "frequency", "trend", "spend", "regularity", "tenure"} and "RECENCY" in told
+    runtime.ledger.close()
+
+
 def test_no_member_is_named_in_what_training_tracked_and_keeps(finished_demo: Path, release: Release) -> None:
     ids = [one.decode() for one in release.ids[np.asarray(release.kind) == SCORED][::37]]
     assert len(ids) > 10
@@ -122,7 +147,7 @@ def test_no_member_is_named_in_what_training_tracked_and_keeps(finished_demo: Pa
     files += [path for part in ("mlartifacts", "models") for path in (finished_demo / part).rglob("*")]
     held = [path.name for path in files if path.is_file() and any(i.encode() in path.read_bytes() for i in ids)]
     assert held == []
-    ledger = (finished_demo / "ledger.db").read_bytes() + (finished_demo / "ledger.db-wal").read_bytes()
+    ledger = b"".join(path.read_bytes() for path in finished_demo.glob("ledger.db*"))
     assert any(member.encode() in ledger for _, member, _ in tasks_of(finished_demo)), "the search does find ids"
 
 

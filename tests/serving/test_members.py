@@ -162,3 +162,11 @@ def test_every_stage_and_every_missing_window_has_words_in_both_languages() -> N
 
     assert all(stage_words(stage)["en"] != stage for stage in STAGES)  # type: ignore[index]
     assert window_words(None, None, None, "return_unlikely")["en"] == "a return is unlikely, no date is given"
+
+
+def test_the_card_names_the_channels_that_the_list_was_allowed(house: House) -> None:
+    assert house.ask("guide", "GET", "/v1/members/m01").json()["channels"] == ["wecom_1v1", "call_human"]
+    refusal = {"purpose": "marketing_call", "state": "refused"}
+    answer = house.ask("guide", "PUT", "/v1/members/m01/consents", json={"consents": [refusal]})
+    assert answer.json()["channels"] == ["wecom_1v1"]
+    assert house.ask("guide", "GET", "/v1/members/m01").json()["channels"] == ["wecom_1v1"]
