@@ -52,14 +52,17 @@ class Served:
 
         Raises ApiError 503 where the release carries none.
         """
-        from training.curve_model import CurveModel
-
         folder = self.release.path / "models/curve"
         if not (folder / "curve.json").is_file():
             raise ApiError(
                 503, "no_model", f"release {self.release.release_id} carries no curve model to compute with"
             )
         return CurveModel.load(folder)
+
+    @property
+    def can_compute_at_once(self) -> bool:
+        """Whether the model is loaded already; loading it takes a second or more."""
+        return "curve_model" in vars(self)
 
     def computed_survival(self, rows: np.ndarray) -> np.ndarray:
         """S at the grid's days of these rows, float32 [rows, grid], computed from their vectors by the release's model."""

@@ -6,7 +6,6 @@ import datetime as dt
 import gc
 import logging
 from collections.abc import Callable
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from outreach.ledger import Ledger
@@ -101,17 +100,3 @@ def brand_clock(timezone: str, now: Callable[[ZoneInfo], dt.datetime]) -> Clock:
     """A clock of the brand's zone from `now(zone)`, as `datetime.now`."""
     zone = ZoneInfo(timezone)
     return lambda: now(zone).replace(tzinfo=None)
-
-
-class LazyRuntime:
-    """Opens the runtime when it is first needed, once per process."""
-
-    def __init__(self, open_: Callable[[], Runtime]) -> None:
-        self._open = open_
-
-    @cached_property
-    def runtime(self) -> Runtime:
-        return self._open()
-
-    def __call__(self) -> Runtime:
-        return self.runtime

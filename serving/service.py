@@ -13,9 +13,10 @@ import json
 import os
 import shutil
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 # Before bentoml is imported: no telemetry, and one BLAS thread a worker.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -26,10 +27,11 @@ import bentoml
 from pydantic import Field
 from starlette.responses import Response
 
-from outreach.ledger import Ledger
-from serving.carried import FOLDER, MODEL
-from serving.runtime import LazyRuntime, Runtime, brand_clock
 from serving.settings import place_from_environment
+
+# BentoML's supervising process imports this module too and answers nothing: what a worker needs is imported by the worker.
+if TYPE_CHECKING:
+    from serving.runtime import Runtime
 
 # BentoML 1.4 never cancels its per-request timer, so that every request's objects live this long: keep it short.
 TIMEOUT_SECONDS = 5
@@ -39,22 +41,36 @@ GC_THRESHOLDS = (50_000, 50, 1_000)
 MemberIds = Annotated[list[str], Field(min_length=1, max_length=1000, description="up to 1,000 member ids")]
 
 
-def open_runtime(*, migrate: bool = False) -> Runtime:
-    """The worker's state, as the environment describes it."""
+def open_runtime() -> "Runtime":
+    """The worker's state, as the environment describes it; the first worker brings the ledger up to date."""
+    from serving.runtime import Runtime, brand_clock
+
     place = place_from_environment()
+    Path(place.home).mkdir(parents=True, exist_ok=True)
     clock = brand_clock(place.settings.timezone, dt.datetime.now)
     today = os.environ.get("HUITOU_TODAY")
     if today:
         day = dt.date.fromisoformat(today)
         clock = _on_day(clock, day)
-    return Runtime(place, clock, migrate=migrate)
+    return Runtime(place, clock, migrate=True)
 
 
 def _on_day(clock: Callable[[], dt.datetime], day: dt.date) -> Callable[[], dt.datetime]:
     return lambda: dt.datetime.combine(day, clock().time())
 
 
-runtime = LazyRuntime(open_runtime)
+class LazyRuntime:
+    """Opens the runtime when it is first needed, once per process."""
+
+    @cached_property
+    def runtime(self) -> "Runtime":
+        return open_runtime()
+
+    def __call__(self) -> "Runtime":
+        return self.runtime
+
+
+runtime = LazyRuntime()
 
 
 class LazyRest:
@@ -84,7 +100,7 @@ class LazyRest:
 rest = LazyRest()
 
 
-def _finished(name: str, request: Any, asked: Any) -> dict[str, Any]:
+def _finished(name: str, ctx: bentoml.Context, asked: Any) -> dict[str, Any]:
     """A typed call's answer, which is JSON already, or an error of ours, as a response that BentoML passes on as it is.
 
     The calls keep their declared type, which the typed client and the schema are made from.
@@ -94,8 +110,10 @@ def _finished(name: str, request: Any, asked: Any) -> dict[str, Any]:
     from serving.typed_calls import answered
 
     try:
-        body = answered(name, runtime(), call_of(request), asked)
+        body = answered(name, runtime(), call_of(ctx.request), asked)
     except ApiError as error:
+        # BentoML writes its context's status over the response's.
+        ctx.response.status_code = error.status
         return cast(dict[str, Any], error_response(error))
     return cast(dict[str, Any], Response(body, media_type="application/json"))
 
@@ -129,13 +147,6 @@ class LazyGate:
 class Huitou:
     """Churn, timing, value and items in bulk; lists, cards and pages through the mounted app."""
 
-    @bentoml.on_deployment
-    def prepare() -> None:  # BentoML calls it once, without an instance
-        """Bring the ledger up to date once, before the workers start."""
-        place = place_from_environment()
-        Path(place.home).mkdir(parents=True, exist_ok=True)
-        Ledger(place.ledger_url, brand_id=place.brand_id).close()
-
     def __init__(self) -> None:
         from serving.logs import structured_logs
 
@@ -168,18 +179,18 @@ class Huitou:
         asked = SimpleNamespace(member_ids=member_ids, horizon_days=horizon_days, computed=computed)
         if computed:
             # Milliseconds of arithmetic: other requests go on meanwhile.
-            return await asyncio.to_thread(_finished, "churn", ctx.request, asked)
-        return _finished("churn", ctx.request, asked)
+            return await asyncio.to_thread(_finished, "churn", ctx, asked)
+        return _finished("churn", ctx, asked)
 
     @bentoml.api(route="/next_purchase")
     async def next_purchase(self, ctx: bentoml.Context, member_ids: MemberIds) -> dict[str, Any]:
         """Probability of a return and the window of the next purchase, per member."""
-        return _finished("next_purchase", ctx.request, SimpleNamespace(member_ids=member_ids))
+        return _finished("next_purchase", ctx, SimpleNamespace(member_ids=member_ids))
 
     @bentoml.api(route="/value")
     async def value(self, ctx: bentoml.Context, member_ids: MemberIds) -> dict[str, Any]:
         """Expected net spend of the next year with its interval, per member."""
-        return _finished("value", ctx.request, SimpleNamespace(member_ids=member_ids))
+        return _finished("value", ctx, SimpleNamespace(member_ids=member_ids))
 
     @bentoml.api(route="/recommend")
     async def recommend(
@@ -193,11 +204,13 @@ class Huitou:
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
         asked = SimpleNamespace(member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised)
-        return _finished("recommend", ctx.request, asked)
+        return _finished("recommend", ctx, asked)
 
 
 def keep_release_as_model(release: Path) -> str:
     """Copy a release into BentoML's model store and return its tag; a Bento that names the tag carries the release."""
+    from serving.carried import FOLDER, MODEL
+
     tag = f"{MODEL}:{release.name.lower()}"
     with contextlib.suppress(bentoml.exceptions.NotFound):
         bentoml.models.delete(tag)

@@ -74,7 +74,8 @@ def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
             asked: Any = model.model_validate_json(body)
         except ValidationError:
             return None
-        if name == "churn" and asked.computed and len(asked.member_ids) > FEW:
+        slow = name == "churn" and asked.computed
+        if slow and (len(asked.member_ids) > FEW or not runtime.served.can_compute_at_once):
             return None
         return answered(name, runtime, call, asked)
 

@@ -224,7 +224,8 @@ def _engine(url: str) -> sa.Engine:
 
 def _sqlite_settings(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _sqlite_begin
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+    # The time to wait comes first: two workers that open a new ledger at once meet at the journal's mode already.
+    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 

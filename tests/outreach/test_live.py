@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,17 @@ def test_a_shelf_does_not_grow_without_end() -> None:
 
 def test_a_worker_knows_the_newest_schema_without_alembic() -> None:
     assert newest_schema() == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def test_workers_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+
+    def use(number: int) -> int:
+        ledger = Ledger(url)
+        ledger.create_token("admin", at=NOW, label=str(number))
+        known = len(ledger.tokens())
+        ledger.close()
+        return known
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(use, range(4))) == 4

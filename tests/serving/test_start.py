@@ -11,3 +11,10 @@ def test_a_worker_starts_without_the_libraries_of_training() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert set(HEAVY) & set(run.stdout.split()) == set()
+
+
+def test_the_supervising_process_imports_no_more_than_it_needs() -> None:
+    code = "import sys, serving.service; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert {"sqlalchemy", "numpy", "fastapi", *HEAVY} & set(run.stdout.split()) == set()
