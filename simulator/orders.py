@@ -212,7 +212,9 @@ def members_table(
     )  # fmt: skip
     # the day of a purchase has its receipts after the card was opened
     registered = registered + (9 * 3600 - (u[:, 0] * 3000)).astype(np.int64).astype("timedelta64[s]")
+    # level and points change with every purchase, and a row of the table with them
     changed = np.minimum(people.registered_day, days - 1) + rng.integers(0, 300, n)
+    np.maximum.at(changed, visits.member, visits.day)
     stores = numbered("S", people.store + 1, 3)
     return pd.DataFrame(
         {

@@ -37,6 +37,7 @@ from training.labels import label_outcomes
 from training.metrics import DRAWS, Statistic, comparison, judge
 from training.peers.curves import CURVE_PEERS, fit_curve_peers
 from training.peers.value import VALUE_PEERS, fit_value_peers
+from training.snapshots import NO_HISTORY
 from training.timing import next_purchase
 from training.value import fit_value_model
 
@@ -255,7 +256,7 @@ def _too_good(vectors: MemberVectors, truth: Truth) -> list[str]:
         return []
     ones = np.ones((1, len(truth.returned)))
     found = []
-    for column in vectors.columns:
+    for column in (one for one in vectors.columns if one.name not in NO_HISTORY):  # what no model learns from
         values = np.nan_to_num(vectors.frame[column.name].to_numpy(dtype=float), nan=-1e30)
         area = float(metrics.auc(truth.returned, values)(ones)[0])
         if max(area, 1 - area) > TOO_GOOD_AUC:

@@ -11,7 +11,7 @@ from training.direct import DirectTrees, grow_direct
 from training.hazard import TreeHazard, TreeSettings, grow_hazard
 from training.periods import Bins
 from training.pooled import PooledHazard, fit_pooled
-from training.snapshots import CALENDAR, NAMES, thinned
+from training.snapshots import CALENDAR, NAMES, NO_HISTORY, thinned
 from training.views import FloatArray, View, Watched
 
 # Person-periods of the pooled hazard: three dozen weights are settled by fewer.
@@ -50,7 +50,8 @@ class Components:
 
 def tree_columns(span_days: int) -> tuple[str, ...]:
     """The vector columns that trees may use with so much history."""
-    return tuple(name for name in NAMES if span_days >= SEASONS_DAYS or name not in CALENDAR)
+    told = (name for name in NAMES if name not in NO_HISTORY)
+    return tuple(name for name in told if span_days >= SEASONS_DAYS or name not in CALENDAR)
 
 
 def fit_components(

@@ -18,6 +18,9 @@ from training.reasons import typical_member
 from training.views import FloatArray, View, Watched, fit_families, make_view
 
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+# Known only where the member's row has not changed since: on a past day they are missing for those who have bought
+# since then, and today for nobody. A learner would read the future off the gaps, and see none when it serves.
+NO_HISTORY: frozenset[str] = frozenset({"level_order", "level_paid", "points_balance", "age_years", "was_referred"})
 CALENDAR: frozenset[str] = frozenset(column.name for column in COLUMNS if column.family == "calendar")
 
 

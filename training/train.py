@@ -5,7 +5,7 @@ Then the same recipe is fitted on everything known today; that model is the chal
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from features.history import History
 from features.progress import Progress, quiet
 from features.vectors import build_vectors
 from training.backtest import backtest
-from training.curve_model import CurveModel, fit_curve_model, propose_horizon
+from training.curve_model import CurveModel, Horizon, fit_curve_model, propose_horizon
 from training.item_model import fit_item_model
 from training.labels import label_outcomes
 from training.metrics import LOG_LOSS_CLIP
@@ -38,7 +38,10 @@ REPORT_TASKS = ("churn", "timing", "items", "value")
 
 @dataclass(frozen=True)
 class Training:
-    """What a training made: registered challengers, the report, and what the gate will say."""
+    """What a training made: registered challengers, the report, and what the gate will say.
+
+    proposed: the horizon that the data suggest, overall and per category, and why, also where another was asked for.
+    """
 
     as_of: date
     horizon_days: int
@@ -47,6 +50,7 @@ class Training:
     report: Mapping[str, Any] | None
     challengers: Mapping[str, Registered]
     verdicts: Mapping[str, Verdict]
+    proposed: Horizon
 
 
 def matured_cutoffs(history: History, horizon_days: int, count: int) -> tuple[date, ...]:
@@ -64,12 +68,14 @@ def train(
 ) -> Training:
     """Judge and fit every task; register the challengers. `work` is a folder for saved models on their way."""
     as_of = history.coverage_end + timedelta(days=1)
-    horizon = settings.horizon_days or propose_horizon(history, as_of).days
+    proposed = propose_horizon(history, as_of, per_category=True)
+    horizon = settings.horizon_days or proposed.days
     cutoffs = matured_cutoffs(history, horizon, settings.cutoffs)
     with tracker.run("train", tags={"as_of": as_of.isoformat()}) as parent:
         parent.params(
             {"as_of": as_of, "horizon_days": horizon, "cutoffs": [str(c) for c in cutoffs], "seed": settings.seed}
         )
+        parent.json("horizon.json", asdict(proposed))
         parent.dataset("tables", history.tables.fingerprint, _profile(history))
         report = None
         if cutoffs:
@@ -120,7 +126,7 @@ def train(
                 tags = {"source": "model", "as_of": as_of.isoformat(), "horizon_days": str(horizon)}
                 challengers[task] = tracker.register(task, child, folder, alias=CHALLENGER, tags=tags)
         progress("trained", 1.0)
-        return Training(as_of, horizon, cutoffs, parent.run_id, report, challengers, verdicts)
+        return Training(as_of, horizon, cutoffs, parent.run_id, report, challengers, verdicts, proposed)
 
 
 def beside_champion(

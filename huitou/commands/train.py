@@ -30,5 +30,13 @@ def command(folder: Path | None, config_file: Path | None, home: str | None) -> 
         ["task", "best baseline", "gate", "why"],
         rows,
     )
+    proposed = training.proposed
+    out.print(f"horizon the data suggest: {proposed.days} days; {proposed.why}")
+    if proposed.categories:
+        table(
+            "Horizon a category would have of its own",
+            ["category", "days", "why"],
+            [(name, own.days, own.why) for name, own in proposed.categories.items()],
+        )
     out.print(f"runs and models: {tracker_of(config).uri}")
     out.print("next: huitou promote")

@@ -13,6 +13,7 @@ from features.errors import InputError
 from features.history import History, build_history
 from features.tables import open_tables, tables_from_frames
 from features.vectors import MemberVectors, build_vectors
+from simulator.brand import simulate_brand
 from training.curve_model import CurveModel, fit_curve_model, propose_horizon
 from training.curves import logit
 from training.reasons import CODES, top_groups
@@ -117,6 +118,20 @@ def test_the_curve_beats_recency_bands_out_of_time(
 def test_nothing_from_the_cut_off_on_is_learned(history: History, model: CurveModel) -> None:
     for snapshot in model.card["snapshots"]:
         assert date.fromisoformat(snapshot["label_end"]) < AS_OF
+
+
+def test_what_a_members_row_says_today_is_no_lesson_of_the_past() -> None:
+    # level and points move with every purchase: on a past day they are missing for whoever has bought since
+    frames = simulate_brand("beauty", members=500, days=400, seed=4)
+    last = frames["orders"].groupby("member_id")["order_time"].max()
+    known = frames["members"].set_index("member_id").loc[last.index, "updated_at"]
+    assert (known.dt.normalize() >= last.dt.normalize()).all()
+    told = []
+    for members in (frames["members"], frames["members"].assign(updated_at=pd.NaT)):
+        past = build_history(tables_from_frames(frames | {"members": members}))
+        learned = fit_curve_model(past, AS_OF, HORIZON, max_days=HORIZON, snapshots=FEWER)
+        told.append(learned.predict(build_vectors(past, [AS_OF])).survival)
+    np.testing.assert_array_equal(told[0], told[1])
 
 
 def test_fitting_twice_and_saving_change_no_curve(
