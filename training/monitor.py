@@ -27,6 +27,8 @@ BINS = 10
 # With fewer members judged, every figure is noise: it is reported and never past a limit.
 FEWEST_MEMBERS = 200
 DRAWS = 200
+# A movement beyond the usual that is named as the likely cause where predictions failed, though below its own limit.
+CAUSE_EXCESS = 0.03
 # Members whose vectors are compared; a draw of more says nothing new.
 COMPARED = 50_000
 
@@ -119,6 +121,12 @@ def monitor(
         newest = ripe[-1]
         inputs = input_shift(history, newest.as_of, today, seed=seed)
         moved = inputs["column"].to_numpy(str)[inputs["excess"].to_numpy() > limits.input_psi].tolist()
+        if breaches and not moved and len(inputs) and inputs["excess"].iloc[0] > CAUSE_EXCESS:
+            first = inputs.iloc[0]
+            breaches[0] += (
+                f"; what moved most since is {first['column']} (stability index {first['psi']:.2f}, usually "
+                f"{first['usual_psi']:.2f})"
+            )
         if moved:
             first = inputs.iloc[0]
             breaches.append(

@@ -5,7 +5,8 @@
 
 The newest labels of a whole horizon are a horizon old, and spend per buyer moves meanwhile. So the same is learned a
 second time from windows half as long, which reach closer to today, brought to the horizon by the visits that BG/NBD
-expects; the geometric mean of both answers is told.
+expects; the geometric mean of both answers is told. What tenths of the members spent on the newest matured snapshots, with
+the curve's P(buys) there brought to the share who did buy, then sets each tenth's sum right and leaves the order as it is.
 
 The interval is of one member's spend: with probability 1 − P(buys) it is nothing, else the expectation times what buyers
 spent over what was expected of them. Who may well buy nothing has an interval that begins there. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
@@ -14,7 +15,7 @@ spend per visit answer, and the rung says so. Other horizons scale by the visits
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from features.errors import InputError, NotEnoughData
 from features.history import History, population
@@ -32,12 +34,15 @@ from training.cutoffs import check_label_rows, snapshot_days
 from training.labels import label_outcomes
 from training.peers.curves import btyd_inputs
 from training.peers.value import VALUE_PEERS, GammaGamma, fit_gamma_gamma
+from training.spend_calibration import SpendMap, brought_to, learn_spend_map
 from training.spend_given_buying import SpendGivenBuying, fit_spend_given_buying
 
 Floats = NDArray[np.float64]
 
 # Snapshots, newest first, whose labels teach; older ones say less about today's spend.
 MOST_SNAPSHOTS = 4
+# The newest of them tell what tenths of the members spent.
+NEWEST = 2
 # More members than this teach no better; a draw of them keeps the fit cheap.
 MOST_MEMBERS = 60_000
 # Windows tried for the labels when the record is too short for the horizon asked for.
@@ -57,6 +62,12 @@ class Curves(Protocol):
     def max_days(self) -> int: ...
 
     def at(self, days: float) -> Any: ...
+
+
+class CurveMaker(Protocol):
+    """A fitted model of survival curves."""
+
+    def predict(self, vectors: MemberVectors) -> Curves: ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,7 @@ class ValueModel:
     as_of: str
     members: int
     snapshots: tuple[str, ...]
+    spend_map: SpendMap = field(default_factory=SpendMap)
 
     @property
     def rung(self) -> str:
@@ -131,12 +143,9 @@ class ValueModel:
             spend = orders * worth
         else:
             ratios = self.given_buying.ratios
-            beyond = 1.0 if asked == window else self._growth(vectors, asked) / self._growth(vectors, window)
-            orders, spend = self._taught(self.given_buying, self.label_days, vectors, window, buys, curves)
-            if self.fresh is not None:
-                also = self._taught(self.fresh, self.fresh_days, vectors, window, buys, curves)
-                orders, spend = np.sqrt(orders * also[0]), np.sqrt(spend * also[1])
-            orders, spend = orders * beyond, spend * beyond
+            orders, spend = self._learned(vectors, asked, curves)
+            learned = spend if asked == self.label_days else self._learned(vectors, self.label_days, curves)[1]
+            spend = spend * self.spend_map.factor(learned)
         spend, orders = np.where(visits > 0, spend, 0.0), np.where(visits > 0, orders, 0.0)
         low, high = _interval(buys, spend, np.asarray(ratios))
         value = np.divide(spend, orders, out=worth.copy(), where=orders > 0)
@@ -150,6 +159,18 @@ class ValueModel:
                 "expected_order_value_yuan": value,
             }
         )
+
+    def _learned(self, vectors: MemberVectors, asked: int, curves: Curves) -> tuple[Floats, Floats]:
+        """Expected orders and spend within so many days by what was learned, before the sums are set right."""
+        assert self.given_buying is not None
+        window = min(asked, curves.max_days)
+        buys = np.clip(1.0 - np.asarray(curves.at(window), dtype=float), 0.0, 1.0)
+        beyond = 1.0 if asked == window else self._growth(vectors, asked) / self._growth(vectors, window)
+        orders, spend = self._taught(self.given_buying, self.label_days, vectors, window, buys, curves)
+        if self.fresh is not None:
+            also = self._taught(self.fresh, self.fresh_days, vectors, window, buys, curves)
+            orders, spend = np.sqrt(orders * also[0]), np.sqrt(spend * also[1])
+        return orders * beyond, spend * beyond
 
     def _taught(
         self,
@@ -184,6 +205,7 @@ class ValueModel:
         """Write the model into a folder: JSON, and the trees as LightGBM text."""
         folder.mkdir(parents=True, exist_ok=True)
         told = {name: value for name, value in asdict(self).items() if name not in ("given_buying", "fresh")}
+        told["spend_map"] = self.spend_map.as_dict()
         for name, given, file in self._parts():
             told[name] = None if given is None else given.as_dict()
             if given is not None and given.trees is not None:
@@ -203,8 +225,10 @@ class ValueModel:
             trees = (folder / file).read_text("utf-8") if (folder / file).is_file() else None
             parts[name] = None if said is None else SpendGivenBuying.from_dict(said, trees)
         gamma_gamma, bg_nbd = told.pop("gamma_gamma"), told.pop("bg_nbd")
+        spend_map = SpendMap.from_dict(told.pop("spend_map", {"log_expected": (), "log_ratio": ()}))
         return cls(
             **{**told, "snapshots": tuple(told["snapshots"])},
+            spend_map=spend_map,
             given_buying=parts["given_buying"],
             fresh=parts["fresh"],
             gamma_gamma=None if gamma_gamma is None else GammaGamma(**gamma_gamma),
@@ -236,14 +260,14 @@ def fit_value_model(
     as_of: date,
     horizon_days: int,
     *,
-    curve_model: Any = None,
+    curve_model: CurveMaker | None = None,
     only: str | None = None,
     seed: int = 0,
     progress: Progress = quiet,
 ) -> ValueModel:
     """Fit on what was known before as_of. `only` names a plain baseline to fit instead (see training.peers.value).
 
-    curve_model is taken for the sake of one signature and not looked at: the curves come with the prediction.
+    curve_model: the survival curve whose P(buys) predictions will come with; without it tenths are not set right.
     """
     if only is not None and only not in VALUE_PEERS:
         raise InputError(f"unknown value baseline {only!r}; known: {', '.join(VALUE_PEERS)}")
@@ -268,8 +292,7 @@ def fit_value_model(
     if given is not None and fresh_days >= FEWEST_FRESH_DAYS:
         progress("learning what buyers spend of late", 0.7)
         fresh, _ = _given_buying(history, as_of, fresh_days, drawn, seed)
-    progress("fitted expected spend", 1.0)
-    return ValueModel(
+    model = ValueModel(
         horizon_days=horizon_days,
         label_days=label_days if given is not None else horizon_days,
         record_days=min(365, max(1, (as_of - history.coverage_start).days)),
@@ -283,6 +306,46 @@ def fit_value_model(
         members=len(visits),
         snapshots=tuple(day.isoformat() for day in days) if given is not None else (),
     )
+    if curve_model is not None and given is not None:
+        progress("setting sums right", 0.9)
+        model = replace(model, spend_map=_spend_map(model, history, as_of, days, drawn, curve_model))
+    progress("fitted expected spend", 1.0)
+    return model
+
+
+class _Levelled:
+    """Curves of a matured day whose P(buys within label_days) is as often as it came; other days move as much."""
+
+    def __init__(self, curves: Curves, label_days: int, share: float) -> None:
+        self.curves, self.max_days = curves, curves.max_days
+        buys = 1.0 - np.asarray(curves.at(label_days), dtype=float)
+        self.moved = logit(np.clip(brought_to(buys, share), 1e-6, 1 - 1e-6)) - logit(np.clip(buys, 1e-6, 1 - 1e-6))
+
+    def at(self, days: float) -> Floats:
+        buys = np.clip(1.0 - np.asarray(self.curves.at(days), dtype=float), 1e-6, 1 - 1e-6)
+        return 1.0 - expit(logit(buys) + self.moved)
+
+
+def _spend_map(
+    model: ValueModel,
+    history: History,
+    as_of: date,
+    days: list[date],
+    members: NDArray[np.str_] | None,
+    curve_model: CurveMaker,
+) -> SpendMap:
+    """What the model would have expected on its newest snapshots against what came."""
+    expected, spent = [], []
+    for day in days[:NEWEST]:
+        vectors = build_vectors(history, [day], members=members)
+        labels = label_outcomes(history, vectors, [day], model.label_days, known_before=as_of).frame
+        curves = curve_model.predict(vectors)
+        if model.label_days > curves.max_days:
+            return SpendMap()
+        levelled = _Levelled(curves, model.label_days, float(labels["observed"].mean()))
+        expected.append(model._learned(vectors, model.label_days, levelled)[1])
+        spent.append(labels["net_spend_yuan"].to_numpy(dtype=float))
+    return learn_spend_map(np.concatenate(expected), np.concatenate(spent))
 
 
 def _given_buying(

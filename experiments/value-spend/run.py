@@ -25,8 +25,9 @@ HERE = Path(__file__).parent
 def deciles(history: History, day: date, horizon_days: int, seed: int, draws: int) -> dict[str, Any]:
     """Predicted and observed sums of each decile of the prediction, highest first, with the observed 95 % interval."""
     vectors = build_vectors(history, [day])
-    curves = fit_curve_model(history, day, horizon_days, max_days=horizon_days, seed=seed).predict(vectors)
-    model = fit_value_model(history, day, horizon_days, seed=seed)
+    curve_model = fit_curve_model(history, day, horizon_days, max_days=horizon_days, seed=seed)
+    curves = curve_model.predict(vectors)
+    model = fit_value_model(history, day, horizon_days, curve_model=curve_model, seed=seed)
     told = model.predict(vectors, curves)["expected_spend_yuan"].to_numpy()
     labels = label_outcomes(history, vectors, [day], horizon_days).frame
     spent = labels["net_spend_yuan"].to_numpy(float)

@@ -16,6 +16,7 @@ from features.tables import tables_from_frames
 from features.vectors import MemberVectors, build_vectors
 from simulator.brand import simulate_brand
 from training.labels import label_outcomes
+from training.spend_calibration import learn_spend_map
 from training.value import ValueModel, fit_value_model
 
 AS_OF = datetime.date(2026, 3, 1)
@@ -79,6 +80,44 @@ def test_eight_of_ten_members_spend_within_the_interval(
     told = model.predict(vectors, KnownCurves(vectors))
     inside = (spent >= told["low_yuan"] - 0.005) & (spent <= told["high_yuan"] + 0.005)
     assert 0.75 <= inside.mean() <= 0.95
+
+
+class Maker:
+    """A curve model whose P(buys) is the same function of recency on every day."""
+
+    def predict(self, vectors: MemberVectors) -> KnownCurves:
+        return KnownCurves(vectors)
+
+
+def test_tenths_are_set_right_and_the_order_stays(
+    history: History, model: ValueModel, vectors: MemberVectors, tmp_path: Path
+) -> None:
+    mapped = fit_value_model(history, AS_OF, HORIZON, curve_model=Maker())
+    assert mapped.spend_map.log_ratio and not model.spend_map.log_ratio
+    told = mapped.predict(vectors, KnownCurves(vectors))
+    plain = model.predict(vectors, KnownCurves(vectors))
+    assert spearmanr(told["expected_spend_yuan"], plain["expected_spend_yuan"])[0] > 0.9999
+    product = told["expected_orders"] * told["expected_order_value_yuan"]
+    np.testing.assert_allclose(product, told["expected_spend_yuan"], rtol=1e-9)
+    mapped.save(tmp_path)
+    pd.testing.assert_frame_equal(ValueModel.load(tmp_path).predict(vectors, KnownCurves(vectors)), told)
+
+
+def test_the_map_moves_each_tenth_to_what_it_spent() -> None:
+    rng = np.random.default_rng(2)
+    true = rng.lognormal(3, 1.2, 20_000)
+    spent = np.where(rng.random(20_000) < 0.4, true * rng.gamma(2.0, 0.5, 20_000) / 0.4, 0.0)
+    flat = 3.0 * np.sqrt(true)  # the right order, sums too even and on another level
+    learned = learn_spend_map(flat, spent)
+    fresh = np.sort(rng.lognormal(3, 1.2, 20_000))
+    told = 3.0 * np.sqrt(fresh) * learned.factor(3.0 * np.sqrt(fresh))
+    assert (np.diff(told) > 0).all()
+    tenths = np.array_split(np.arange(20_000), 10)
+    off = np.array([told[rows].sum() / fresh[rows].sum() for rows in tenths])
+    before = np.array([3.0 * np.sqrt(fresh[rows]).sum() / fresh[rows].sum() for rows in tenths])
+    assert (np.abs(off[1:-1] - 1) < 0.1).all() and (np.abs(off - 1) < 0.2).all()
+    assert before.max() / before.min() > 4
+    assert learn_spend_map(flat[:50], spent[:50]).factor(flat[:3]).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_a_longer_horizon_never_brings_less(model: ValueModel, vectors: MemberVectors) -> None:
