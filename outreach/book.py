@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from outreach.inputs import NEVER, PRIOR_VISITS
 from outreach.rhythm import Outlook, Rhythm, fit_rhythm
 from outreach.score import Standing
+from outreach.settings import ContactSettings
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -153,17 +154,26 @@ class Book:
             self.kept_prior = (rhythm, rhythm.prior(self.entry_days()))
         return self.kept_prior[1]
 
-    def standing(self, rhythm: Rhythm, window_days: int) -> tuple[Standing, Outlook]:
+    def standing(self, rhythm: Rhythm, settings: ContactSettings) -> tuple[Standing, Outlook]:
         """The standing of every member with what the brand's rhythm says of them."""
         gaps, total = self.gaps()
         since = self.days_since()
-        outlook = rhythm.outlook(gaps, total, since, window_days, self.prior_of(rhythm))
+        outlook = rhythm.outlook(
+            gaps,
+            total,
+            since,
+            settings.window_days,
+            self.prior_of(rhythm),
+            stake_days=settings.retention_days,
+            stake_max=settings.retention_visits_max,
+        )
         standing = Standing(
             days_since=since,
             cycle_days=outlook.cycle_days,
             visits=self.visits.copy(),
             basket_yuan=self.basket(),
             churn=1.0 - outlook.active,
+            stake_visits=outlook.stake_visits,
             buys_anyway=outlook.buys_soon,
             # Activity and replies are what the words mean: how readily a member answers.
             engagement=self.signals[:, 0] + 0.8 * self.signals[:, 1],

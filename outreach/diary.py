@@ -35,6 +35,7 @@ class Page:
     propensity: Floats
     kept_share: Floats
     chances: NDArray[np.float32]  # P(listed that day) of every member, 0 where out of the question
+    everyone: Ints  # all who were listed, those certain to be included
 
 
 class Diary:
@@ -62,7 +63,7 @@ class Diary:
         kept = np.r_[np.flatnonzero(taken), np.sort(r.choice(others, n, replace=False))]
         share = np.full(len(kept), n / max(len(others), 1))
         rows = pool[kept]
-        self.pages.append(Page(book.day, rows, standing.at(rows), taken[kept], pi[kept], share, chances))
+        self.pages.append(Page(book.day, rows, standing.at(rows), taken[kept], pi[kept], share, chances, listed))
 
     def _alone(self, book: Book, window_days: int) -> tuple[Callable[[Page], Bools], Callable[[Page], Floats]]:
         """Of a page's rows: whether nobody listed the member again within the window, and the chance of that."""
@@ -73,7 +74,7 @@ class Diary:
         taken = np.zeros((days + 1, len(book)), dtype=np.int16)
         for page in self.pages:
             stay[page.day - first + 1] = np.log1p(-np.minimum(page.chances, 0.999))
-            taken[page.day - first + 1][page.member[page.listed]] = 1
+            taken[page.day - first + 1][page.everyone] = 1
         stay, taken = np.cumsum(stay, axis=0), np.cumsum(taken, axis=0, dtype=np.int16)
 
         def span(page: Page) -> tuple[int, int]:

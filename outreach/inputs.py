@@ -353,6 +353,11 @@ def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> D
         basket_yuan=(np.where(np.isnan(mean), 0.0, mean) * visits + PRIOR_VISITS * usual_basket)
         / (visits + PRIOR_VISITS),
         churn=np.where(buyer, lapsed, 0.0),
+        stake_visits=np.where(buyer, lapsed, 0.0)
+        * np.minimum(
+            settings.retention_days / np.where(np.isnan(cycle), usual_cycle, np.maximum(cycle, 1.0)),
+            settings.retention_visits_max,
+        ),
         buys_anyway=np.where(
             buyer,
             np.where(

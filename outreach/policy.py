@@ -41,7 +41,7 @@ class Morning:
 
     @cached_property
     def _read(self) -> tuple[Standing, Outlook]:
-        return self.book.standing(self.rhythm, self.settings.window_days)
+        return self.book.standing(self.rhythm, self.settings)
 
     @property
     def standing(self) -> Standing:
@@ -165,6 +165,8 @@ class Drawn(Policy):
             return
         if self._last_fit is not None and morning.book.day - self._last_fit < REFIT_DAYS:
             return
+        if self._last_fit is not None and self.settings.epsilon == 0:
+            return  # a list that leaves nothing to chance teaches nothing new
         self._last_fit = morning.book.day
         rows = self.diary.rows(morning.book, self.settings.window_days)
         if rows is not None:
@@ -185,7 +187,7 @@ class Drawn(Policy):
             u = uniform(self._hashes, salt_word("arm", self.settings.salt))
             edges = np.cumsum(np.asarray(self.settings.arm_shares) / sum(self.settings.arm_shares))[:-1]
             weight = np.asarray(self.settings.arm_weights)[np.searchsorted(edges, u, side="right")]
-        if self.settings.epsilon == 0 and weight is None and not self.learns:
+        if self.settings.epsilon == 0 and weight is None:
             return Choice(top_of(score, may, book))
         choice = draw(score, np.flatnonzero(may), morning, self.settings, weight)
         if self.diary is not None and choice.pool is not None and choice.propensity is not None:
@@ -217,14 +219,8 @@ DEFAULTS = ("cold_default", "mixed_default")
 
 def explorer(settings: ContactSettings, seed: int) -> Drawn:
     """The policy of the log: the cold score with wide exploration, frequency arms and the holdout."""
-    wide = replace(settings, epsilon=EXPLORING_EPSILON)
+    wide = replace(settings, epsilon=settings.exploring_epsilon)
     return Drawn("explorer", wide, diary=Diary(seed), arms=True, holdout=True)
-
-
-# Share of an exploring list that is drawn evenly: learning is what the first weeks are for.
-EXPLORING_EPSILON = 0.5
-# ... and of the mixed policy's lists once it has a log, where the judge compares orders.
-LATER_EPSILON = 0.02
 
 
 def make_policy(name: str, settings: ContactSettings, diary: Diary | None) -> Policy:
@@ -241,5 +237,6 @@ def make_policy(name: str, settings: ContactSettings, diary: Diary | None) -> Po
         return Drawn(name, settings, holdout=True)
     log = diary.copy() if diary is not None else Diary(0)
     if name == "mixed":
-        settings = replace(settings, epsilon=min(settings.epsilon, LATER_EPSILON))
+        # As with cold, the order itself is judged: what exploring on costs is told by mixed_default.
+        settings = replace(settings, epsilon=0.0)
     return Drawn(name, settings, diary=log, learns=True, holdout=name == "mixed_default")

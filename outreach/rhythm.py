@@ -28,6 +28,8 @@ EM_STEPS = 20
 # The spread of μ is a smooth thing; the fit looks at this many members at most.
 FIT_MEMBERS = 2500
 LEAST_MEMBERS = 100
+# Who lapses within so many days is worth keeping, too.
+SOON_DAYS = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,15 @@ class Outlook:
     """What the rhythm says of each member on a morning.
 
     cycle_days: middle of what the own mean gap may be; active: P(not lapsed); buys_soon: P(purchase within the
-    window); visits_90d: expected purchases in 90 days.
+    window); visits_90d: expected purchases in 90 days; stake_visits: expected visits that are lost if the member
+    has lapsed, or does within two months.
     """
 
     cycle_days: Floats
     active: Floats
     buys_soon: Floats
     visits_90d: Floats
+    stake_visits: Floats
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,20 @@ class Rhythm:
         return post / post.sum(axis=1, keepdims=True), active[of], survival[of]
 
     def outlook(
-        self, gaps: Floats, total_days: Floats, since_days: Floats, window_days: int, prior: Floats
+        self,
+        gaps: Floats,
+        total_days: Floats,
+        since_days: Floats,
+        window_days: int,
+        prior: Floats,
+        *,
+        stake_days: float = 120.0,
+        stake_max: float = 8.0,
     ) -> Outlook:
-        """The outlook of members with `gaps` gaps that sum to `total_days`, `since_days` after the last purchase."""
+        """The outlook of members with `gaps` gaps that sum to `total_days`, `since_days` after the last purchase.
+
+        At stake are the visits of `stake_days`, at most `stake_max` of them.
+        """
         post, active, survival = self.posterior(gaps, total_days, since_days, prior)
         on = post * active
         days, of = np.unique(since_days, return_inverse=True)
@@ -87,6 +102,8 @@ class Rhythm:
             active=on.sum(axis=1),
             buys_soon=(on * (1.0 - later / np.maximum(survival, 1e-300))).sum(axis=1),
             visits_90d=on @ self._visits_90d(),
+            stake_visits=(post - on * np.exp(-SOON_DAYS * self.lapse))
+            @ np.minimum(stake_days / self.means_days, stake_max),
         )
 
     def _visits_90d(self) -> Floats:

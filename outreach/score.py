@@ -41,7 +41,8 @@ class Standing:
     """One row per member, aligned arrays: what a contact decision may look at.
 
     days_since, cycle_days: days; visits: count; basket_yuan: expected basket; churn: P(lapsed), or P(no purchase within H
-    days) where nothing better is known;
+    days) where nothing better is known; stake_visits: expected visits of the next months that are lost if nobody acts,
+    E[P(lapsed) · visits], the two belonging together: who has lapsed came more often than who is merely slow;
     buys_anyway: P(purchase within the window uncontacted); engagement: standard scores of how readily the member
     answers, 0 where unknown; fatigue: decayed sum of past contacts; signals [n, s]: further standard scores that the log
     may find to matter.
@@ -52,6 +53,7 @@ class Standing:
     visits: Floats
     basket_yuan: Floats
     churn: Floats
+    stake_visits: Floats
     buys_anyway: Floats
     engagement: Floats
     fatigue: Floats
@@ -95,15 +97,19 @@ def cold_response(standing: Standing, settings: ContactSettings) -> Floats:
     return base * readiness(standing, settings) * (1.0 - standing.buys_anyway)
 
 
-def won_back(standing: Standing, settings: ContactSettings) -> Floats:
-    """P(the contact keeps a member who would else be lost): ρ · P(churn) · readiness."""
-    return settings.retention_weight * standing.churn * readiness(standing, settings)
-
-
 def value_kept(standing: Standing, settings: ContactSettings) -> Floats:
-    """K in yuan of spend: ρ · P(churn) · readiness · B · min(120 / cycle, 8)."""
-    visits = np.minimum(settings.retention_days / np.maximum(standing.cycle_days, 1.0), settings.retention_visits_max)
-    return won_back(standing, settings) * standing.basket_yuan * visits
+    """K in yuan of spend: ρ · readiness · B · E[P(lapsed) · min(120 / cycle, 8)]."""
+    return settings.retention_weight * readiness(standing, settings) * standing.basket_yuan * standing.stake_visits
+
+
+def spoiled_later(standing: Standing, settings: ContactSettings) -> Floats:
+    """Share of a contact's worth that remains when it is charged with tiring the member for the next contacts.
+
+    At a steady pace of one contact in g days fatigue before each is F ≈ h/(g ln 2) − ½, h its half-life, and the
+    worth a day, e^(−δF)/g, has the slope e^(−δF)·(1 − δ(F + ½)) ≈ e^(−2δF) in the pace: fatigue counts twice.  So a
+    member is written to as often as the worth of the next contact, and not of this one alone, stays above the others'.
+    """
+    return np.exp(-settings.fatigue_foresight * settings.fatigue_decay * standing.fatigue)
 
 
 def friend_value(standing: Standing, settings: ContactSettings) -> Floats:
@@ -122,10 +128,12 @@ def assemble(
 ) -> Score:
     """The score of the shop's north star from Δp, K (yuan of spend) and P(friend lost).
 
+    What a contact brings is charged with tiring the member for the next ones (`spoiled_later`).
+
     repurchase: as the formula stands. friends: keeping counts double and a lost friend three times.
     visits: every basket counts as the brand's mean basket. first_orders: only a first order brings gain.
     """
-    m = settings.margin
+    m = settings.margin * spoiled_later(standing, settings)
     basket, keep, loss = standing.basket_yuan, m * kept_yuan, lost_friends * friend_value(standing, settings)
     if settings.objective == "visits" and len(standing):
         basket = np.full(len(standing), float(np.mean(standing.basket_yuan)))

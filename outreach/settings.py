@@ -32,12 +32,16 @@ class ContactSettings:
         default=0.1, metadata={"doc": "share of the value at risk that one contact keeps"}
     )
     retention_days: float = field(default=120.0, metadata={"doc": "days of value that the retention term counts"})
-    retention_visits_max: float = field(default=8.0, metadata={"doc": "at most so many visits within those days"})
+    retention_visits_max: float = field(default=20.0, metadata={"doc": "at most so many visits within those days"})
     fatigue_decay: float = field(
         default=0.35, metadata={"doc": "the response falls by exp(-this) per point of fatigue"}
     )
     fatigue_half_life_days: float = field(
         default=14.0, metadata={"doc": "a past contact weighs half after so many days"}
+    )
+    fatigue_foresight: float = field(
+        default=1.0,
+        metadata={"doc": "how often fatigue counts again in the order: a contact spoils the next ones too"},
     )
     unfollow_base: float = field(
         default=0.004, metadata={"doc": "probability that a rested member unfriends after a contact"}
@@ -58,7 +62,7 @@ class ContactSettings:
         metadata={"doc": "days between contacts; empty: 0.4 x eligible / capacity, between the two below"},
     )
     gap_min_days: float = field(default=7.0, metadata={"doc": "smallest default gap"})
-    gap_max_days: float = field(default=21.0, metadata={"doc": "largest default gap"})
+    gap_max_days: float = field(default=7.0, metadata={"doc": "largest default gap"})
     contacts_30d_max: int = field(default=3, metadata={"doc": "one-to-one contacts by a guide in 30 days"})
     touches_30d_max: int = field(default=4, metadata={"doc": "marketing touches over all channels in 30 days"})
     refused_days: int = field(default=60, metadata={"doc": "rest after a refusal or a complaint"})

@@ -10,17 +10,21 @@ robust score of each logged row
 (e the logged propensity, μ cross-fitted by member, c the weight of being left alone within the window) the model is
 linear, with the cold score as its starting point:
 
-    ψ ≈ a·Δp + Δp·(φ·β)               S = m·B·(a·Δp + Δp·(φ·β)) + κ(a)·m·K − U − c
+    ψ ≈ a·Δp + Δp·(φ·β)               S = m·B·(a·Δp + Δp·(φ·β)) + κ(a)·r·m·K − U − c
 
 with Δp the cold response, a ~ N(1, 1), β ~ N(0, s²) and weights e(1 − e).  The longer value enters through K.  A log
 of some weeks cannot tell K's own scale: members who look lapsed answer less at once and are worth more later, and a
 fit of both mistakes the one for the other (docs/contact-policy.md has what was tried).  So K stands in full while
-members answer at least half as readily as the prior says, and fades with a below that: κ(a) = min(1, 2a).
+members answer at least half as readily as the prior says, and fades with a below that: κ(a) = min(1, 2a).  But *who*
+is readily kept shows in the same signals as who readily answers: r = 1 + (φ·β of the signals alone)/a, between 0 and 2.
 
-Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  Each
-s of a grid weighs by the evidence (marginal likelihood) of the log, so a log without a pattern leaves β at nought.
+Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  φ has
+three groups of columns (lateness; rhythm and worth; signals), each with an s of its own, since a brand may have a due
+window and plain signals, or the reverse.  Each triple of a grid weighs by the evidence (marginal likelihood) of the
+log, so a log without a pattern leaves β at nought.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -37,11 +41,13 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 FOLDS = 3
-# Prior standard deviations: of the scale a, and the grid of s.
+# Prior standard deviations: of the scale a, and the grid of s of each group of columns.
 SCALE_SD = 1.0
-PATTERN_SDS = (1e-4, 0.05, 0.1, 0.2, 0.4, 0.8)
-# A member's rows overlap in time; the noise of a row counts for more than its own variance.
-NOISE_FACTOR = 1.5
+PATTERN_SDS = (1e-4, 0.1, 0.3, 0.8)
+# Columns of φ: so many on lateness, then so many on rhythm and worth; the rest are signals.
+LATENESS_COLUMNS, WORTH_COLUMNS = 4, 5
+# At most so many times K for those who answer most readily.
+KEEP_MOST = 2.0
 # Ridge of the purchase models μ, in rows.
 NUISANCE_PENALTY = 50.0
 # Below so many listed and so many not-listed rows the log only adds noise.
@@ -87,7 +93,10 @@ class LogRows:
 
 
 def pattern(standing: Standing) -> Floats:
-    """φ: how the answer may differ from the prior - lateness, cycle, basket, visits, fatigue, churn and signals."""
+    """φ: how the answer may differ from the prior - lateness, cycle, basket, visits, fatigue, churn and signals.
+
+    Each signal comes a second time from one standard score up: those who stand out may answer the wrong way round.
+    """
     late = np.log(0.05 + standing.lateness)
     return np.column_stack(
         [
@@ -101,8 +110,15 @@ def pattern(standing: Standing) -> Floats:
             standing.fatigue,
             standing.churn,
             standing.signals,
+            np.maximum(standing.signals - 1.0, 0.0),
         ]
     )
+
+
+def groups(columns: int) -> Ints:
+    """The group of each column of φ: 0 lateness, 1 rhythm and worth, 2 signals."""
+    signals = columns - LATENESS_COLUMNS - WORTH_COLUMNS
+    return np.repeat([0, 1, 2], [LATENESS_COLUMNS, WORTH_COLUMNS, signals])
 
 
 @dataclass(frozen=True)
@@ -143,14 +159,20 @@ class MixedEffect:
             signals=tuple(body.get("signals", ())),
         )
 
-    def correction(self, standing: Standing) -> Floats:
-        """The factor on Δp beside a: φ·β."""
-        return standardised(pattern(standing), self.centre, self.spread) @ self.weights[1:]
+    def correction(self, standing: Standing, group: int | None = None) -> Floats:
+        """The factor on Δp beside a: φ·β, of all columns or of one group."""
+        z = standardised(pattern(standing), self.centre, self.spread)
+        beta = self.weights[1:] if group is None else self.weights[1:] * (groups(z.shape[1]) == group)
+        return np.asarray(z @ beta)
+
+    def readily_kept(self, standing: Standing) -> Floats:
+        """r: how readily a member is kept, as far as the signals' part of the answer tells; 1 for the prior."""
+        return np.clip(1.0 + self.correction(standing, 2) / max(self.weights[0], 0.3), 0.0, KEEP_MOST)
 
     def score(self, standing: Standing, settings: ContactSettings) -> Score:
         """The worth of a contact with the log's correction; a response may be negative."""
         response = cold_response(standing, settings) * (self.weights[0] + self.correction(standing))
-        keep = value_kept(standing, settings) * keep_scale(self.weights[0])
+        keep = value_kept(standing, settings) * keep_scale(self.weights[0]) * self.readily_kept(standing)
         return assemble(standing, response, keep, self.lost_friends(standing, settings), settings)
 
     def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
@@ -244,30 +266,28 @@ def keep_scale(scale: float) -> float:
 
 
 def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, float]:
-    """Posterior mean of (a, β), and of s: each s of the grid weighs by its evidence (Bishop 2006, §3.5)."""
+    """Posterior mean of (a, β), and of s: each triple of the grid weighs by its evidence (Bishop 2006, §3.5)."""
     k = design.shape[1]
     mean = np.zeros(k)
     mean[0] = 1.0
-    # Rows repeat members over days; the noise of a row is the weighted residual variance.
     residual = psi - design @ mean
-    noise = NOISE_FACTOR * float(np.average(residual**2, weights=weight))
+    noise = float(np.average(residual**2, weights=weight))
     root = np.sqrt(weight / weight.mean() / noise)
     a = design * root[:, None]
     r = residual * root
     gram, moment = a.T @ a, a.T @ r
     found: list[tuple[float, Floats]] = []
-    for s in PATTERN_SDS:
-        prior = np.diag(np.full(k, s**2))
-        prior[0, 0] = SCALE_SD**2
-        precision = np.linalg.inv(prior)
-        post = gram + precision
+    tried = list(itertools.product(PATTERN_SDS, repeat=3))
+    for sds in tried:
+        prior = np.r_[SCALE_SD, np.asarray(sds)[groups(k - 1)]] ** 2
+        post = gram + np.diag(1.0 / prior)
         delta = np.linalg.solve(post, moment)
-        evidence = 0.5 * (moment @ delta - np.linalg.slogdet(post)[1] - np.linalg.slogdet(prior)[1])
+        evidence = 0.5 * (moment @ delta - np.linalg.slogdet(post)[1] - np.log(prior).sum())
         found.append((float(evidence), mean + delta))
     top = max(evidence for evidence, _ in found)
     share = np.array([np.exp(evidence - top) for evidence, _ in found])
     share /= share.sum()
-    return np.asarray(share @ np.array([one for _, one in found])), float(share @ np.array(PATTERN_SDS))
+    return np.asarray(share @ np.array([one for _, one in found])), float(share @ np.array(tried).mean(axis=1))
 
 
 def _friend_pattern(standing: Standing) -> Floats:

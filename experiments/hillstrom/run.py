@@ -1,44 +1,24 @@
 """Which learner orders people best by what an e-mail changes?  Hillstrom, women's e-mail against none, visits.
 
 Needs HUITOU_DATA.  Twenty half splits, seeds 0-19, stratified by arm and outcome; writes result.json beside itself.
-Qini = mean over depth of (added visits above the random diagonal) per 1,000 treated in the test half.
+Qini = mean over depth of (added visits above the random diagonal) per 1,000 treated in the test half.  The figures of
+other libraries' learners come from libraries.json, which libraries.py writes in an environment of its own.
 """
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
+from protocol import CONFIG, HERE, TREES, fingerprint, halves, load, qini
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from outreach.uplift import doubly_robust
 
-HERE = Path(__file__).parent
-CONFIG = json.loads((HERE / "config.json").read_text())
-TREES = {
-    "n_estimators": 80, "learning_rate": 0.05, "num_leaves": 8, "min_child_samples": 200, "subsample": 0.8,
-    "subsample_freq": 1, "colsample_bytree": 0.8, "reg_lambda": 5, "n_jobs": 1, "verbose": -1, "random_state": 0,
-}  # fmt: skip
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-
-
-def load() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(features, visit, treated) of the arm and its control."""
-    d = pd.read_parquet(Path(os.environ["HUITOU_DATA"]) / "hillstrom" / "hillstrom.parquet")
-    d = d[d["segment"].isin([CONFIG["arm"], "No E-Mail"])].reset_index(drop=True)
-    x = pd.DataFrame({"recency": d["recency"], "log_history": np.log(d["history"]), "mens": d["mens"],
-                      "womens": d["womens"], "newbie": d["newbie"], "both": d["mens"] * d["womens"]})  # fmt: skip
-    for column in ("zip_code", "channel"):
-        for value in sorted(d[column].unique()):
-            x[f"{column}_{value}"] = d[column] == value
-    return x.to_numpy(float), d[CONFIG["target"]].to_numpy(float), (d["segment"] != "No E-Mail").to_numpy()
 
 
 def logit(x: np.ndarray, y: np.ndarray) -> LogisticRegression:
@@ -99,38 +79,36 @@ LINEAR = ("two_logits", "one_logit_interactions", "doubly_robust_linear")
 SINGLE_TREES = ("one_lightgbm", "two_lightgbm", "x_lightgbm")
 
 
-def qini(score: np.ndarray, y: np.ndarray, t: np.ndarray) -> float:
-    order = np.argsort(-score, kind="stable")
-    y, t = y[order], t[order].astype(float)
-    treated, others = np.cumsum(t), np.cumsum(1 - t)
-    answered, anyway = np.cumsum(y * t), np.cumsum(y * (1 - t))
-    curve = answered - np.where(others > 0, anyway * treated / np.maximum(others, 1), 0)
-    return float((curve.mean() - curve[-1] / 2) / treated[-1] * 1000)
-
-
 def main() -> None:
     x, y, t = load()
     found: dict[str, list[float]] = {name: [] for name in LEARNERS}
-    for seed in range(CONFIG["splits"]):
-        a, b = train_test_split(np.arange(len(y)), test_size=0.5, stratify=2 * y + t, random_state=seed)
-        jitter = 1e-9 * np.random.default_rng(seed).random(len(b))
+    cut = []
+    for _, a, b, jitter in halves(y, t):
+        cut.append(fingerprint(b))
         for name, learn in LEARNERS.items():
             found[name].append(qini(learn(x[a], y[a], t[a], x[b]) + jitter, y[b], t[b]))
-    best = max(SINGLE_TREES, key=lambda name: float(np.mean(found[name])))
+    other = json.loads((HERE / "libraries.json").read_text())
+    if other["test_halves"] != cut:
+        raise SystemExit("libraries.json was made on other halves; run libraries.py again (README.md)")
+    singles = {name: found[name] for name in SINGLE_TREES} | {
+        name: values for name, values in other["each_split"].items() if name not in other["linear"]
+    }
+    best = max(singles, key=lambda name: float(np.mean(singles[name])))
+
+    def wins(name: str, over: list[float]) -> int:
+        return int(sum(p > q for p, q in zip(found[name], over, strict=True)))
+
     result = {
         "rows": len(y),
         "splits": CONFIG["splits"],
         "qini": {
             n: {"mean": round(float(np.mean(v)), 3), "sd": round(float(np.std(v, ddof=1)), 3)}
-            for n, v in found.items()
+            for n, v in {**found, **other["each_split"]}.items()
         },
+        "versions_of_libraries": other["versions"],
         "best_single_tree_learner": best,
-        "paired_wins_over_it": {
-            n: int(sum(p > q for p, q in zip(found[n], found[best], strict=True))) for n in LINEAR
-        },
-        "paired_wins_over_propensity": {
-            n: int(sum(p > q for p, q in zip(found[n], found["propensity_lightgbm"], strict=True))) for n in LINEAR
-        },
+        "paired_wins_over_it": {n: wins(n, singles[best]) for n in LINEAR},
+        "paired_wins_over_propensity": {n: wins(n, found["propensity_lightgbm"]) for n in LINEAR},
         "each_split": {n: [round(v, 3) for v in values] for n, values in found.items()},
     }
     (HERE / "result.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -42,7 +42,7 @@ class ShopDays:
 
     def inputs(self, day: dt.date) -> ListInputs:
         """What `huitou lists` would read: predictions as the book has them, contacts as the ledger has them."""
-        standing, _ = self.book.standing(self.rhythm, self.settings.window_days)
+        standing, _ = self.book.standing(self.rhythm, self.settings)
         signals = {f"signal_{i}": standing.signals[:, i] for i in range(standing.signals.shape[1])}
         return ListInputs(
             brand_id=self.ledger.brand_id,
@@ -96,7 +96,7 @@ class ShopDays:
             place = {member: i for i, member in enumerate(self.ids)}
             pool = np.array([place[m] for m in plan.chances["member_id"]], dtype=np.int64)
             drawn = np.array(sorted(place[m] for m, task in tasks.items() if not task.forced), dtype=np.int64)
-            standing, _ = self.book.standing(self.rhythm, self.settings.window_days)
+            standing, _ = self.book.standing(self.rhythm, self.settings)
             self.diary.write(self.book, standing, pool, plan.chances["propensity"].to_numpy(float), drawn)
             today = self.world.step(np.array(sorted(place[m] for m in tasks), dtype=np.int64))
             self.note(today.contacted, today.unfriended, tasks, now)

@@ -22,6 +22,7 @@ def rows(n: int, seed: int, scale: float, slope: float = 0.0) -> LogRows:
         visits=1.0 + r.poisson(3, n),
         basket_yuan=r.lognormal(5, 0.4, n),
         churn=r.random(n) * 0.3,
+        stake_visits=r.random(n) * 0.6,
         buys_anyway=np.full(n, 0.05),
         engagement=r.standard_normal(n) + 1.5,
         fatigue=r.random(n),
@@ -63,9 +64,25 @@ def test_a_pattern_of_the_log_is_found_and_none_is_invented() -> None:
     steep = fit_mixed(rows(120_000, 2, 1.0, slope=0.8), SETTINGS)
     flat = fit_mixed(rows(120_000, 2, 1.0), SETTINGS)
     assert steep is not None and flat is not None
-    first = steep.weights[1:][-2]  # the first signal
-    assert first > 0.4 and np.abs(flat.weights[1:]).max() < 0.3
-    assert abs(steep.weights[1:][-1]) < 0.25
+
+    def slope(effect: MixedEffect, signal: int) -> float:
+        """Change of the factor on the response from one standard score below to one above."""
+        low, high = (rows(500, 5, 1.0).standing for _ in range(2))
+        low.signals[:, signal], high.signals[:, signal] = -1.0, 1.0
+        return float((effect.correction(high) - effect.correction(low)).mean() / 2)
+
+    assert slope(steep, 0) == pytest.approx(0.8, abs=0.35) and abs(slope(steep, 1)) < 0.25
+    assert abs(slope(flat, 0)) < 0.25 and abs(slope(flat, 1)) < 0.25
+
+
+def test_who_answers_the_wrong_way_round_is_not_thought_easy_to_keep() -> None:
+    steep = fit_mixed(rows(120_000, 2, 1.0, slope=0.8), SETTINGS)
+    assert steep is not None
+    standing = rows(500, 5, 1.0).standing
+    standing.signals[:] = 0.0
+    standing.signals[:250, 0], standing.signals[250:, 0] = -1.0, 1.0
+    kept = steep.readily_kept(standing)
+    assert kept[:250].mean() < 0.6 < 1.3 < kept[250:].mean() <= 2.0
 
 
 def test_friends_lost_are_learned_as_a_factor() -> None:
