@@ -97,7 +97,8 @@ class Diary:
         if not pages:
             return None
         day, member, _ = book.past_orders()
-        bought, gone = [], []
+        bought, gone, done = [], [], []
+        contacted = dict(book.contacts)
         alone, stay = self._alone(book, window_days)
         free, chance_free = [], []
         left_on = np.full(len(book), 10**9, dtype=np.int64)
@@ -110,6 +111,7 @@ class Diary:
             hit = np.zeros(len(book), dtype=bool)
             hit[member[a:b]] = True
             bought.append(hit[page.member])
+            done.append(page.listed & np.isin(page.member, contacted.get(page.day, [])))
             gone.append((left_on[page.member] >= page.day) & (left_on[page.member] < page.day + FRIEND_DAYS))
             free.append(alone(page))
             chance_free.append(stay(page))
@@ -124,6 +126,7 @@ class Diary:
             propensity=np.concatenate([page.propensity for page in pages]),
             kept_share=np.concatenate([page.kept_share for page in pages]),
             bought=np.concatenate(bought),
+            done=np.concatenate(done),
             unfriended=np.concatenate(gone),
             alone=np.concatenate(free),
             chance_alone=np.concatenate(chance_free),

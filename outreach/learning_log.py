@@ -85,7 +85,7 @@ def log_rows(
 
     Args:
         kept: rows of `morning_rows` with their date.
-        drawn: date, member_id of everyone whom a draw listed and nobody replaced.
+        drawn: date, member_id, done (the guide did it) of everyone whom a draw listed and nobody replaced.
         chances: date, member_id, propensity of everyone of the panel in each morning's draw.
         purchases: member_id, day of each purchase.
         friends_lost: member_id, at.
@@ -128,6 +128,7 @@ def log_rows(
         propensity=column("propensity"),
         kept_share=column("kept_share"),
         bought=bought,
+        done=kept["listed"].to_numpy(bool) & np.isin(row, _keys(members, drawn[drawn["done"]], "date")),
         unfriended=_any_between(_keys(members, friends_lost, "at"), row, row + FRIEND_DAYS),
         alone=~again,
         chance_alone=np.exp(running[b] - running[a]),

@@ -18,6 +18,9 @@ fit of both mistakes the one for the other (docs/contact-policy.md has what was 
 members answer at least half as readily as the prior says, and fades with a below that: κ(a) = min(1, 2a).  But *who*
 is readily kept shows in the same signals as who readily answers: r = 1 + (φ·β of the signals alone)/a, between 0 and 2.
 
+A listed member is not always written to: guides leave undone what looks hard.  From the tasks done and left the log
+knows P(done | x) far better than any effect, so Δp, K, U and c above are those of a contact times P(done).
+
 Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  φ has
 three groups of columns (lateness; rhythm and worth; signals), each with an s of its own, since a brand may have a due
 window and plain signals, or the reverse.  Each triple of a grid weighs by the evidence (marginal likelihood) of the
@@ -26,11 +29,12 @@ log, so a log without a pattern leaves β at nought.
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from outreach.score import Score, Standing, assemble, cold_response, unfollow_probability, value_kept
@@ -52,6 +56,9 @@ KEEP_MOST = 2.0
 NUISANCE_PENALTY = 50.0
 # Below so many listed and so many not-listed rows the log only adds noise.
 LEAST_ROWS = 2000
+# Below the first share of listed tasks done, outcomes are not being told; above the second all are done.
+DONE_TOLD, DONE_ALL = 0.05, 0.98
+DONE_RIDGE = 0.1
 # Friend deletions: prior sd of each signal's weight on the log rate.
 FRIEND_SD = 0.4
 
@@ -73,7 +80,7 @@ class LogRows:
     """Member-days of the log that could have been listed, forced tasks left out; aligned arrays.
 
     listed: whether the draw took the member; propensity: logged P(listed); kept_share: share of the day's not-listed rows that
-    the sample kept (listed ones are all kept); bought: purchase within the window; unfriended: friend lost within three days; alone: not
+    the sample kept (listed ones are all kept); bought: purchase within the window; done: listed and really contacted; unfriended: friend lost within three days; alone: not
     listed again within the window, chance_alone: with which chance;
     member: position or code, for folds.
     """
@@ -84,6 +91,7 @@ class LogRows:
     propensity: Floats
     kept_share: Floats
     bought: Bools
+    done: Bools
     unfriended: Bools
     alone: Bools
     chance_alone: Floats
@@ -132,6 +140,7 @@ class MixedEffect:
     friend_centre: Floats
     friend_spread: Floats
     card: dict[str, float]
+    reach_weights: Floats  # of P(done), the intercept first; empty where tasks are done, or nobody says so
     signals: tuple[str, ...] = ()  # names of the standing's signals, in the order they were learned in
 
     def as_dict(self) -> dict[str, Any]:
@@ -156,6 +165,7 @@ class MixedEffect:
             friend_centre=numbers("friend_centre"),
             friend_spread=numbers("friend_spread"),
             card=dict(body["card"]),
+            reach_weights=numbers("reach_weights"),
             signals=tuple(body.get("signals", ())),
         )
 
@@ -171,9 +181,18 @@ class MixedEffect:
 
     def score(self, standing: Standing, settings: ContactSettings) -> Score:
         """The worth of a contact with the log's correction; a response may be negative."""
-        response = cold_response(standing, settings) * (self.weights[0] + self.correction(standing))
-        keep = value_kept(standing, settings) * keep_scale(self.weights[0]) * self.readily_kept(standing)
-        return assemble(standing, response, keep, self.lost_friends(standing, settings), settings)
+        done = self.done(standing)
+        response = done * cold_response(standing, settings) * (self.weights[0] + self.correction(standing))
+        keep = done * value_kept(standing, settings) * keep_scale(self.weights[0]) * self.readily_kept(standing)
+        score = assemble(standing, response, keep, self.lost_friends(standing, settings), settings)
+        return replace(score, cost=done * score.cost)
+
+    def done(self, standing: Standing) -> Floats:
+        """P(the guide does the task | listed)."""
+        if not len(self.reach_weights):
+            return np.ones(len(standing))
+        z = standardised(pattern(standing), self.centre, self.spread)
+        return _logistic(self.reach_weights[0] + z @ self.reach_weights[1:])
 
     def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
         """Whether φ·β makes more of the response than the prior scaled by a."""
@@ -183,7 +202,7 @@ class MixedEffect:
         """P(friend lost to the contact), learned as a factor on the prior."""
         z = standardised(_friend_pattern(standing), self.friend_centre, self.friend_spread)
         factor = np.exp(np.clip(self.friend_weights[0] + z @ self.friend_weights[1:], -4.0, 4.0))
-        return np.minimum(0.5, unfollow_probability(standing, settings) * factor)
+        return np.minimum(0.5, self.done(standing) * unfollow_probability(standing, settings) * factor)
 
 
 def standardised(phi: Floats, centre: Floats, spread: Floats) -> Floats:
@@ -206,10 +225,12 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
     centre = np.average(phi, axis=0, weights=w)
     spread = np.sqrt(np.average((phi - centre) ** 2, axis=0, weights=w)) + 1e-9
     z = standardised(phi, centre, spread)
-    gain = cold_response(rows.standing, settings)
+    reach = _fit_reach(z[treated], rows.done[treated])
+    done = _logistic(reach[0] + z @ reach[1:]) if len(reach) else np.ones(len(rows))
+    gain = done * cold_response(rows.standing, settings)
     design = np.column_stack([gain, gain[:, None] * z])
     weights, chosen = _posterior(design, psi, w)
-    friend = _fit_friends(rows, settings)
+    friend = _fit_friends(rows, done, settings)
     return MixedEffect(
         weights=weights,
         centre=centre,
@@ -224,7 +245,9 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
             "keep_scale": keep_scale(weights[0]),
             "pattern_sd": chosen,
             "friends_lost": float(rows.unfriended[treated].sum()),
+            "done_share": float(rows.done[treated].mean()),
         },
+        reach_weights=reach,
     )
 
 
@@ -294,7 +317,19 @@ def _friend_pattern(standing: Standing) -> Floats:
     return np.column_stack([standing.fatigue, standing.signals])
 
 
-def _fit_friends(rows: LogRows, settings: ContactSettings) -> tuple[Floats, Floats, Floats]:
+def _logistic(x: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0))))
+
+
+def _fit_reach(z: Floats, done: Bools) -> Floats:
+    """Weights of P(done | listed) by logistic regression; empty where nearly all are done, or hardly any is told."""
+    if not DONE_TOLD <= done.mean() <= DONE_ALL:
+        return np.zeros(0)
+    model = LogisticRegression(C=DONE_RIDGE).fit(z, done)
+    return np.r_[model.intercept_, model.coef_[0]]
+
+
+def _fit_friends(rows: LogRows, done: Floats, settings: ContactSettings) -> tuple[Floats, Floats, Floats]:
     """Friends lost within the window of listed rows: Poisson with the prior and the unlisted rows' rate as offset."""
     phi = _friend_pattern(rows.standing)
     centre, spread = phi.mean(axis=0), phi.std(axis=0) + 1e-9
@@ -302,7 +337,7 @@ def _fit_friends(rows: LogRows, settings: ContactSettings) -> tuple[Floats, Floa
     # What would have been lost anyway, from the rows that were not listed.
     anyway = float(np.average(rows.unfriended[~on], weights=1.0 / rows.kept_share[~on]))
     x = np.column_stack([np.ones(on.sum()), standardised(phi[on], centre, spread)])
-    prior, y = unfollow_probability(rows.standing, settings)[on], rows.unfriended[on].astype(float)
+    prior, y = (done * unfollow_probability(rows.standing, settings))[on], rows.unfriended[on].astype(float)
     weights = np.zeros(x.shape[1])
     penalty = np.full(x.shape[1], 1 / FRIEND_SD**2)
     penalty[0] = 1.0  # the common factor: e^±1

@@ -8,9 +8,7 @@ import sqlalchemy as sa
 
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore
-
-if TYPE_CHECKING:
-    import pandas as pd
+from outreach.ledger.outcomes import TOUCHES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,10 +79,14 @@ class LearningBook(LedgerCore):
         return {"listed": int(taken or 0), "others": int(every) - int(taken or 0), "days": int(days)}
 
     def drawn(self, since: dt.date, before: dt.date) -> "pd.DataFrame":
-        """Members listed by the draw, date and member_id: tasks that were neither forced nor replaced."""
+        """Members listed by the draw: tasks that were neither forced nor replaced.
+
+        Columns: date, member_id, done (the guide reached the member, or at least wrote).
+        """
         c = tables.contact_task.c
-        return self.frame(
-            sa.select(c.date, c.member_id).where(
+        done = c.state.in_((*TOUCHES, "unfriended")).label("done")
+        frame = self.frame(
+            sa.select(c.date, c.member_id, done).where(
                 c.brand_id == self.brand_id,
                 c.date >= since,
                 c.date < before,
@@ -92,6 +94,7 @@ class LearningBook(LedgerCore):
                 c.forced.is_(False),
             )
         )
+        return frame.assign(done=frame["done"].astype(bool))
 
     def unfriended(self, before: dt.date) -> "pd.DataFrame":
         """Who was told to be no friend any more, and when: member_id, at."""

@@ -44,7 +44,7 @@ def test_the_ledger_tells_what_the_diary_tells(shop: ShopDays) -> None:
     theirs = shop.diary.rows(shop.book, SETTINGS.window_days)
     assert mine is not None and theirs is not None
     # The same members, chances, purchases, friends lost, and whether they were left alone.
-    columns = ("listed", "propensity", "kept_share", "bought", "unfriended", "alone", "chance_alone")
+    columns = ("listed", "propensity", "kept_share", "bought", "done", "unfriended", "alone", "chance_alone")
 
     def ordered(rows, member):  # type: ignore[no-untyped-def]
         frame = pd.DataFrame({"member": member} | {c: getattr(rows, c) for c in columns})
@@ -56,7 +56,7 @@ def test_the_ledger_tells_what_the_diary_tells(shop: ShopDays) -> None:
     ours = ordered(mine, np.array([place[m] for m in members])[mine.member])
     other = ordered(theirs, theirs.member)
     assert len(ours) == len(other) > 20_000 and ours["listed"].sum() > 2000
-    for name in ("member", "listed", "kept_share", "bought", "unfriended", "alone"):
+    for name in ("member", "listed", "kept_share", "bought", "done", "unfriended", "alone"):
         np.testing.assert_array_equal(ours[name], other[name])
     for name in ("propensity", "chance_alone"):
         np.testing.assert_allclose(ours[name], other[name], rtol=1e-4)

@@ -39,6 +39,7 @@ def rows(n: int, seed: int, scale: float, slope: float = 0.0) -> LogRows:
         propensity=chance,
         kept_share=np.ones(n),
         bought=bought,
+        done=listed,
         unfriended=r.random(n) < np.where(listed, 0.006, 0.002),
         alone=np.ones(n, dtype=bool),
         chance_alone=np.ones(n),
@@ -102,3 +103,22 @@ def test_a_saved_effect_scores_the_same() -> None:
     standing = rows(500, 5, 1.0).standing
     np.testing.assert_array_equal(again.score(standing, SETTINGS).total, effect.score(standing, SETTINGS).total)
     assert again.card == effect.card
+
+
+def test_what_guides_leave_undone_is_worth_less_to_list() -> None:
+    base = rows(20_000, 6, 1.0)
+    shunned = base.standing.signals[:, 0] < 0
+    some = replace(base, done=base.listed & (~shunned | (np.random.default_rng(1).random(20_000) < 0.3)))
+    effect, all_done = fit_mixed(some, SETTINGS), fit_mixed(base, SETTINGS)
+    assert effect is not None and all_done is not None
+    assert (all_done.done(base.standing) == 1).all()
+    done = effect.done(base.standing)
+    assert done[shunned].mean() == pytest.approx(0.40, abs=0.08) and done[~shunned].mean() > 0.85
+    score = effect.score(base.standing, SETTINGS)
+    assert score.cost[shunned].mean() < 0.5 * score.cost[~shunned].mean()
+
+
+def test_outcomes_that_nobody_tells_count_as_done() -> None:
+    base = rows(20_000, 6, 1.0)
+    effect = fit_mixed(replace(base, done=np.zeros(20_000, dtype=bool)), SETTINGS)
+    assert effect is not None and (effect.done(base.standing) == 1).all()
