@@ -308,7 +308,9 @@ def _touches(inputs: ListInputs, index: pd.Index, date: dt.date, settings: Conta
 
 def _days_to_birthday(birthdays: pd.Series, date: dt.date) -> Floats:
     """Days to the next birthday (MM-DD); 29 February is kept on 1 March in other years; NaN where unknown."""
-    text = birthdays.astype("string").fillna("")
+    # There are few different birthdays, however many members there are.
+    code, different = pd.factorize(birthdays)
+    text = pd.Series(different, dtype="string")
     month = pd.to_numeric(text.str.slice(0, 2), errors="coerce")
     day = pd.to_numeric(text.str.slice(3, 5), errors="coerce")
     out = np.full(len(text), np.nan)
@@ -320,7 +322,7 @@ def _days_to_birthday(birthdays: pd.Series, date: dt.date) -> Floats:
         stamp = stamp.where(~leap, pd.Timestamp(year, 3, 1))
         ahead = ((stamp - pd.Timestamp(date)).dt.days).to_numpy(np.float64)
         out = np.where(ahead >= 0, ahead, out)
-    return out
+    return np.where(code >= 0, out[np.maximum(code, 0)], np.nan) if len(out) else np.full(len(code), np.nan)
 
 
 def open_desk(inputs: ListInputs, date: dt.date, settings: ContactSettings) -> Desk:

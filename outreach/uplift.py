@@ -56,6 +56,7 @@ KEEP_MOST = 2.0
 NUISANCE_PENALTY = 50.0
 # Below so many listed and so many not-listed rows the log only adds noise.
 LEAST_ROWS = 2000
+ROWS_AT_A_TIME = 100_000
 # Below the first share of listed tasks done, outcomes are not being told; above the second all are done.
 DONE_TOLD, DONE_ALL = 0.05, 0.98
 DONE_RIDGE = 0.1
@@ -171,9 +172,17 @@ class MixedEffect:
 
     def correction(self, standing: Standing, group: int | None = None) -> Floats:
         """The factor on Δp beside a: φ·β, of all columns or of one group."""
-        z = standardised(pattern(standing), self.centre, self.spread)
-        beta = self.weights[1:] if group is None else self.weights[1:] * (groups(z.shape[1]) == group)
-        return np.asarray(z @ beta)
+        beta = self.weights[1:] if group is None else self.weights[1:] * (groups(len(self.centre)) == group)
+        return self._along(standing, beta)
+
+    def _along(self, standing: Standing, beta: Floats) -> Floats:
+        """φ·β, some rows at a time: a million members times φ would not fit beside the rest."""
+        parts = [
+            np.arange(start, min(start + ROWS_AT_A_TIME, len(standing)))
+            for start in range(0, len(standing), ROWS_AT_A_TIME)
+        ]
+        found = [standardised(pattern(standing.at(rows)), self.centre, self.spread) @ beta for rows in parts]
+        return np.concatenate(found) if found else np.zeros(0)
 
     def readily_kept(self, standing: Standing) -> Floats:
         """r: how readily a member is kept, as far as the signals' part of the answer tells; 1 for the prior."""
@@ -191,8 +200,7 @@ class MixedEffect:
         """P(the guide does the task | listed)."""
         if not len(self.reach_weights):
             return np.ones(len(standing))
-        z = standardised(pattern(standing), self.centre, self.spread)
-        return _logistic(self.reach_weights[0] + z @ self.reach_weights[1:])
+        return _logistic(self.reach_weights[0] + self._along(standing, self.reach_weights[1:]))
 
     def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
         """Whether φ·β makes more of the response than the prior scaled by a."""

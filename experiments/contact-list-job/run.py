@@ -1,21 +1,27 @@
 """How long the list job takes and how much memory it holds: one million members, 5,000 guides, ten tasks each.
 
+The lists follow a learned effect and are written to the ledger with what learning keeps of the morning.
 Writes result.json beside itself.  Run with OMP_NUM_THREADS=1 on a quiet machine.
 """
 
 import datetime as dt
 import json
 import resource
-import sqlite3
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from outreach.inputs import ListInputs
-from outreach.lists import plan_lists
+from outreach.learning_log import log_rows
+from outreach.ledger import Ledger
+from outreach.lists import ListPlan, plan_lists
 from outreach.settings import ContactSettings
+from outreach.uplift import MixedEffect, fit_mixed
 
 HERE = Path(__file__).parent
 CONFIG = json.loads((HERE / "config.json").read_text())
@@ -87,43 +93,78 @@ def brand(members: int, guides: int, capacity: int, seed: int) -> ListInputs:
     )
 
 
+def learned(members: int) -> tuple[MixedEffect, float, int]:
+    """An effect of a made-up log of sixty mornings as large as the panel makes it, its seconds of CPU and its rows."""
+    small = brand(members, members // 200, CONFIG["capacity"], CONFIG["seed"] + 1)
+    day = dt.date.fromisoformat(CONFIG["date"])
+    plans: list[ListPlan] = [plan_lists(small, day, ContactSettings(epsilon=0.5), seed) for seed in range(5)]
+    one = pd.concat([plan.learning for plan in plans], ignore_index=True)
+    kept = pd.concat(
+        [one.assign(date=day - dt.timedelta(10 + i), member_id=one["member_id"] + f"-{i}") for i in range(12)]
+    )
+    kept = kept.drop_duplicates(["member_id", "date"])
+    r = np.random.default_rng(0)
+    bought = kept[r.random(len(kept)) < 0.06 + 0.05 * kept["listed"]]
+    cpu = time.process_time()
+    rows = log_rows(
+        kept,
+        kept[kept["listed"]].assign(done=True),
+        kept[["date", "member_id", "propensity"]],
+        bought.assign(day=bought["date"])[["member_id", "day"]],
+        pd.DataFrame({"member_id": [], "at": []}),
+        (),
+        day,
+        7,
+    )
+    assert rows is not None
+    effect = fit_mixed(rows, ContactSettings(), 0)
+    assert effect is not None
+    return effect, time.process_time() - cpu, len(rows)
+
+
 def main() -> None:
+    # The fit is another night's work: a process of its own, whose memory is not the list job's.
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        effect, fit_seconds, fit_rows = apart.submit(learned, CONFIG["panel"]).result()
     inputs = brand(CONFIG["members"], CONFIG["guides"], CONFIG["capacity"], CONFIG["seed"])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    day = dt.date.fromisoformat(CONFIG["date"])
     marks: list[tuple[str, float]] = []
-    wall, cpu = time.perf_counter(), time.process_time()
-    plan = plan_lists(
-        inputs,
-        dt.date.fromisoformat(CONFIG["date"]),
-        ContactSettings(),
-        CONFIG["seed"],
-        progress=lambda message, _: marks.append((message, round(time.process_time() - cpu, 2))),
-    )
-    made = time.process_time() - cpu
-    store = sqlite3.connect(":memory:")
-    store.execute(
-        "create table task (guide_id, member_id, rank, propensity, zh, en, primary key (guide_id, member_id))"
-    )
-    store.executemany(
-        "insert into task values (?,?,?,?,?,?)",
-        (
-            (one.guide_id, t.member_id, t.rank, t.propensity, t.text_zh, t.text_en)
-            for one in plan.lists
-            for t in one.tasks
-        ),
-    )
-    store.commit()
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(f"sqlite:///{folder}/ledger.db", brand_id="scale")
+        wall, cpu = time.perf_counter(), time.process_time()
+        plan = plan_lists(
+            inputs,
+            day,
+            ContactSettings(),
+            CONFIG["seed"],
+            effect=effect,
+            progress=lambda message, _: marks.append((message, round(time.process_time() - cpu, 2))),
+        )
+        made = time.process_time() - cpu
+        now = dt.datetime.combine(day, dt.time(3))
+        counts = ledger.save_lists(day, plan.lists, run_id="scale", at=now)
+        ledger.save_morning(day, plan.chances, plan.learning, keep_days=180)
+        seconds, wall = time.process_time() - cpu, time.perf_counter() - wall
+        stored = Path(folder, "ledger.db").stat().st_size / 1e6
+        ledger.close()
     result = {
         "members": CONFIG["members"],
         "guides": CONFIG["guides"],
         "tasks": sum(len(one.tasks) for one in plan.lists),
         "eligible": plan.eligible,
         "excluded": plan.excluded,
-        "cpu_seconds": round(time.process_time() - cpu, 2),
-        "wall_seconds": round(time.perf_counter() - wall, 2),
+        "cpu_seconds": round(seconds, 2),
+        "wall_seconds": round(wall, 2),
         "cpu_seconds_without_store": round(made, 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "input_frames_peak_mb": round(before),
+        "saved": counts,
+        "ledger_mb": round(stored),
+        "rows_kept_to_learn_from": len(plan.learning),
+        "chances_kept": len(plan.chances),
+        "fit_cpu_seconds": round(fit_seconds, 2),
+        "fit_rows": fit_rows,
         "marks": marks,
     }
     (HERE / "result.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")

@@ -15,7 +15,7 @@ from protocol import HERE, TREES, fingerprint, halves, load, qini
 
 warnings.filterwarnings("ignore")
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-FOREST = {"n_estimators": 50, "max_depth": 5, "min_samples_leaf": 200, "min_samples_treatment": 50, "n_reg": 100}
+FOREST = {"n_estimators": 20, "max_depth": 5, "min_samples_leaf": 200, "min_samples_treatment": 50, "n_reg": 100}
 
 
 def classifier() -> lgb.LGBMClassifier:
@@ -86,8 +86,8 @@ def learners() -> dict[str, Learner]:
         "causalml_r": meta(lambda: BaseRRegressor(regressor(), random_state=0), with_p=True),
         "causalml_dr": meta(lambda: BaseDRRegressor(regressor()), with_p=True),
         "causalml_uplift_tree_kl": forest("KL", None),
-        "causalml_uplift_forest_kl": forest("KL", 50),
-        "causalml_uplift_forest_ed": forest("ED", 50),
+        "causalml_uplift_forest_kl": forest("KL", 20),
+        "causalml_uplift_forest_ed": forest("ED", 20),
     }
 
 

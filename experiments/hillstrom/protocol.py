@@ -17,6 +17,7 @@ TREES = {
     "subsample_freq": 1, "colsample_bytree": 0.8, "reg_lambda": 5, "n_jobs": 1, "verbose": -1, "random_state": 0,
 }  # fmt: skip
 
+
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(features, visit, treated) of the arm and its control."""
     d = pd.read_parquet(Path(os.environ["HUITOU_DATA"]) / "hillstrom" / "hillstrom.parquet")

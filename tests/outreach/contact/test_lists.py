@@ -165,18 +165,12 @@ def test_every_setting_has_its_comment() -> None:
     assert all(f.metadata["doc"] for f in dataclasses.fields(ContactSettings))
 
 
-def test_no_rule_is_broken_in_many_random_shops(shop_of: Callable[..., ListInputs], day: dt.date) -> None:
+def test_no_rule_is_broken_in_some_random_shops(shop_of: Callable[..., ListInputs], day: dt.date) -> None:
+    # experiments/contact-rules does the same with a thousand.
     for seed in range(12):
         inputs = shop_of(members=250, guides=4, seed=seed)
         settings = ContactSettings(default_capacity=5 + seed, epsilon=0.1 * (seed % 4))
         broken(inputs, day, settings, seed)
-
-
-@pytest.mark.slow
-def test_no_rule_is_broken_in_a_thousand_random_shops(shop_of: Callable[..., ListInputs], day: dt.date) -> None:
-    for seed in range(100, 1100):
-        settings = ContactSettings(default_capacity=5, epsilon=0.1 * (seed % 4))
-        broken(shop_of(members=120, guides=3, seed=seed), day, settings, seed)
 
 
 def broken(inputs: ListInputs, day: dt.date, settings: ContactSettings, seed: int) -> None:
