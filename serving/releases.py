@@ -57,6 +57,8 @@ class Served:
             raise ApiError(
                 503, "no_model", f"release {self.release.release_id} carries no curve model to compute with"
             )
+        from training.curve_model import CurveModel
+
         return CurveModel.load(folder)
 
     @property
