@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.blend import blend, halved, learn_weights, start_weights, with_unproven
+from training.blend import blend, free_loss, halved, learn_weights, start_weights, with_unproven
 from training.calibration import SHAPE_KNOTS, ShapeMap, drift_level, lean_on, learn_shape, shift_level
 from training.curves import from_hazards
 
@@ -41,6 +41,15 @@ def test_equal_components_keep_their_starting_weights() -> None:
     said = {"bg_nbd": flat(0.01, 50), "pooled": flat(0.01, 50)}
     found = learn_weights(said, np.full(50, 40.0), GRID, [1, 2, 3])
     assert found == pytest.approx({"bg_nbd": 0.25, "pooled": 0.75}, abs=1e-3)
+
+
+def test_a_wrong_level_costs_nothing_where_the_level_is_free_and_a_wrong_order_does() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0.05, 0.95, (3_000, 1))
+    lasting = rng.random((3_000, 1)) < truth
+    shifted = 1 / (1 + np.exp(-(np.log(truth / (1 - truth)) + 1.0)))
+    assert free_loss(shifted, lasting) == pytest.approx(free_loss(truth, lasting), abs=1e-4)
+    assert free_loss(truth, lasting) < free_loss(rng.permutation(truth), lasting) - 0.1
 
 
 def test_a_component_no_past_day_could_judge_gets_its_starting_share() -> None:

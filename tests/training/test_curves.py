@@ -124,6 +124,20 @@ def test_on_a_known_constant_hazard_the_mean_curve_is_kaplan_meier(daily: float,
         assert mean == pytest.approx(kaplan_meier, rel=0.01), name
 
 
+def test_the_first_trees_say_the_same_as_a_stage_of_all_and_as_trees_cut_off_there() -> None:
+    from training.curve_fit import fit_components
+
+    world = watched_world(0.02, 1_500, 90, seed=4)
+    parts = fit_components([world], world.view.bins, NAMES, TreeSettings(rounds=12), trees=True, seed=0, threads=1)
+    assert parts.trees is not None
+    five, all_trees = parts.trees.corrections(world.view, (5, 12))
+    shorter = parts.cut(5)
+    assert shorter.trees is not None and shorter.trees.booster.num_trees() == 5
+    assert shorter.trees.correction(world.view) == pytest.approx(five, abs=1e-9)
+    assert parts.trees.correction(world.view) == pytest.approx(all_trees, abs=1e-9)
+    assert np.abs(five - all_trees).max() > 1e-6
+
+
 def test_a_loud_week_is_not_learned_as_a_trait_of_members() -> None:
     """One stretch of the calendar with three times the purchases: predictions keep to the ordinary level."""
     from training.pooled import fit_pooled
