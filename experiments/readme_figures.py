@@ -27,6 +27,7 @@ TITLES = {
     "ta_feng": "Ta-Feng, last basket",
     "tafeng": "Ta-Feng, last basket",
     "online_retail_ii": "Online Retail II, three cut-offs",
+    "online_retail_ii_winter": "Online Retail II, two winter cut-offs",
 }
 
 

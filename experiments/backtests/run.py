@@ -63,10 +63,15 @@ def _figures(block: Mapping[str, Any]) -> dict[str, Any]:
     }
     per_cutoff = block.get("per_cutoff") or {}
     figures["per_cutoff"] = {
-        day: {"model": one["model"], "baselines": one["baselines"], "paired": one["paired"], "rows": one["rows"]}
+        day: {"model": one["model"], "baselines": one["baselines"], "paired": _best(one), "rows": one["rows"]}
         for day, one in per_cutoff.items()
     }
     return figures
+
+
+def _best(block: Mapping[str, Any]) -> Any:
+    """The differences from the best peer of each metric."""
+    return block["paired"] and {"best": block["paired"].get("best")}
 
 
 def tables(result: Mapping[str, Any]) -> str:
