@@ -135,6 +135,36 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def table(result: dict[str, Any]) -> str:
+    """The means as Markdown."""
+    lines = [
+        "| brand | AUC, log loss | at H/3 | less the best component | at H/3 | less LightGBM for H | less LightGBM for H/3 "
+        "| coverage, n = 2–4, n ≥ 5 | bias |",
+        "|---" * 9 + "|",
+    ]
+    for name, block in result.items():
+        one, best, peer = (
+            block["mean"],
+            block["mean"]["less_best_component"],
+            block["mean"]["less_lightgbm_one_cutoff"],
+        )
+        gap = {key: f"{best[key][0]:+.4f} ({best[key][1]})" for key in best}
+        rival = {key: f"{peer[key]:+.4f}" for key in peer} if peer else dict.fromkeys(best, "–")
+        cells = [
+            name.replace("_", " "),
+            f"{one['curve']['auc']:.4f}, {one['curve']['log_loss']:.4f}",
+            f"{one['curve']['auc_third']:.4f}, {one['curve']['log_loss_third']:.4f}",
+            f"{gap['auc']}, {gap['log_loss']}",
+            f"{gap['auc_third']}, {gap['log_loss_third']}",
+            f"{rival['auc']}, {rival['log_loss']}",
+            f"{rival['auc_third']}, {rival['log_loss_third']}",
+            ", ".join(f"{share:.3f}" for share in one["coverage_80"].values()),
+            f"{one['bias']:+.3f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main(names: list[str]) -> int:
     config = tomllib.loads((HERE / "config.toml").read_text("utf-8"))
     path = HERE / "result.json"
@@ -148,6 +178,10 @@ def main(names: list[str]) -> int:
         result[name] = {"mean": summary(runs), "runs": runs}
         print(name, json.dumps(result[name]["mean"]), flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        readme = HERE / "README.md"
+        head, _, rest = readme.read_text("utf-8").partition("<!-- figures -->")
+        after = rest.partition("<!-- end -->")[2]
+        readme.write_text(f"{head}<!-- figures -->\n\n{table(result)}\n<!-- end -->{after}", "utf-8")
     return 0
 
 
