@@ -11,6 +11,7 @@ from features.progress import Progress, quiet
 from huitou.brand import ledger_of, read_brand
 from huitou.config import Config
 from huitou.daily import ListsWritten, write_lists
+from huitou.experiment import measure_lists
 from huitou.exposures import report_exposures
 from huitou.pipeline import keep_predictions, make_release, part_of
 from training.release import Release
@@ -41,6 +42,7 @@ def nightly(config: Config, *, now: datetime, progress: Progress = quiet) -> Nig
         lists = write_lists(
             config, brand.history.tables, release, ledger, day, now=now, progress=part_of(progress, 0.8, 0.2)
         )
+        measure_lists(brand.history.tables, ledger, day, config.contact)
         if ledger.count_exposures():
             report_exposures(ledger, brand.history.tables, day, seed=config.training.seed)
         return Night(release, lists)

@@ -134,6 +134,15 @@ class ListBook(LedgerCore):
             .values(state="replaced")
         ).rowcount
 
+    def first_list_date(self) -> dt.date | None:
+        """The day of the very first list, or None."""
+        c = tables.contact_list.c
+        with self.reading() as connection:
+            found: dt.date | None = connection.execute(
+                sa.select(sa.func.min(c.date)).where(c.brand_id == self.brand_id)
+            ).scalar()
+        return found
+
     def newest_date(self, guide_id: str | None, not_after: dt.date) -> dt.date | None:
         """The newest day that has a list (of the guide, or of anyone), not after a day."""
         values = {"brand": self.brand_id, "not_after": self._day(not_after)}

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from shop_days import START, ShopDays
 
+from huitou.experiment import measure_lists
 from huitou.learning import learned_effect, read_log
 from outreach import diary, learning_log
+from outreach.arms import hash_ids, held_out
 from outreach.ledger import Ledger
 from outreach.lists import plan_lists
 from outreach.settings import ContactSettings
@@ -100,8 +102,6 @@ def test_a_short_log_stays_cold_and_says_why(tmp_path: Path) -> None:
 
 
 def test_forced_tasks_and_the_holdout_never_enter_the_log(shop: ShopDays) -> None:
-    from outreach.arms import hash_ids, held_out
-
     rows = shop.ledger.learning_rows(START + dt.timedelta(DAYS))
     held = set(shop.ids[held_out(hash_ids(shop.ids), SETTINGS)])
     assert not held & set(rows["member_id"])
@@ -127,3 +127,21 @@ def test_a_forgotten_member_leaves_no_row_to_learn_from(shop: ShopDays, tmp_path
     gone = ledger.forget(member, at=dt.datetime.combine(day, dt.time()))
     assert gone["learning_row"] >= 1 and member not in set(ledger.learning_rows(day)["member_id"])
     ledger.close()
+
+
+def test_the_lists_are_measured_against_the_holdout_once_a_week_is_over(shop: ShopDays) -> None:
+    tables, day = shop.tables(), START + dt.timedelta(DAYS)
+    assert measure_lists(tables, shop.ledger, START + dt.timedelta(3), SETTINGS) is None
+    found = measure_lists(tables, shop.ledger, day, SETTINGS)
+    assert found is not None and shop.ledger.newest_report("contact_experiment") == (day, found)
+    held = held_out(hash_ids(shop.ids), SETTINGS)
+    assert found["held_out_members"] == held.sum() and found["listed_members"] == (~held).sum()
+    # The spend of both groups and the friends lost beside it, worked out again from what the shop did.
+    orders = pd.concat(shop.orders)
+    spent = orders[orders["order_time"] < pd.Timestamp(day)].groupby("member_id")["paid_yuan"].sum()
+    spent = spent.reindex(shop.ids).fillna(0.0).to_numpy()
+    assert found["revenue_listed_yuan"] == pytest.approx(spent[~held].mean())
+    assert found["revenue_held_out_yuan"] == pytest.approx(spent[held].mean())
+    assert found["friends_lost_listed"] == pytest.approx((~shop.book.friend)[~held].mean())
+    assert found["friends_lost_held_out"] == pytest.approx((~shop.book.friend)[held].mean())
+    assert not found["enough"] and found["members_needed"] > held.sum()
