@@ -1,6 +1,6 @@
 """How far is the service from the floor, and from `mlflow models serve`? What does a release of a million members cost?
 
-    python experiments/http-speed/run.py [routes] [mlflow] [million] [swaps] [--home DEMO] [--work DIR]
+    python experiments/http-speed/run.py [routes] [mlflow] [million] [swaps] [--home DEMO] [--work DIR] [--only NAME]
 
 Each part named (all by default) writes its figures into result.json; the others' stay as they are.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ ITEMS = "/v1/members/{}/recommendations"
 class Bench:
     """A demo's home, tokens for it, and the folder that the parts write to."""
 
-    def __init__(self, home: Path, work: Path) -> None:
+    def __init__(self, home: Path, work: Path, only: str = "") -> None:
+        self.only = only
         self.home, self.work = demo_home(home, CONFIG["demo_members"]), work
         work.mkdir(parents=True, exist_ok=True)
         self.release = open_release(home / "releases/current")
@@ -80,6 +82,7 @@ def routes(bench: Bench) -> Figures:
         for n in CONFIG["bulk"]:
             bodies = [{"member_ids": ids[start : start + n]} for start in range(0, 3000, 300)]
             asked[f"{call}_{n}"] = [("POST", f"/{call}", admin, body) for body in bodies]
+    asked = {name: questions for name, questions in asked.items() if bench.only in name}
     found: Figures = {}
     with serving(bench.home, bench.today, bench.work / "service.log") as (port, pid, seconds):
         found["service_ready_s"] = round(seconds, 2)
@@ -90,13 +93,14 @@ def routes(bench: Bench) -> Figures:
         uvicorn = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--port", str(floor)]
         bare = [*uvicorn, "--no-access-log", "--log-level", "warning"]
         environment = {"HUITOU_BARE_ANSWERS": str(path)}
-        with running(bare, environment, f"http://127.0.0.1:{floor}/list", bench.work / "bare.log"):
+        with running(bare, environment, f"http://127.0.0.1:{floor}/{next(iter(asked))}", bench.work / "bare.log"):
             for name, questions in asked.items():
                 ours = [request_bytes(*question) for question in questions]
                 theirs = [request_bytes(question[0], f"/{name}", "", question[3]) for question in questions]
                 for clients in CONFIG["clients"] if questions[0][0] == "GET" else (1,):
                     found[f"{name}, {clients}"] = compared(port, ours, floor, theirs, clients)
-        found["memory"] = growth(port, pid, [request_bytes(*question) for question in asked["recommendations"]])
+        if not bench.only:
+            found["memory"] = growth(port, pid, [request_bytes(*question) for question in asked["recommendations"]])
     return found
 
 
@@ -150,12 +154,15 @@ def mlflow(bench: Bench) -> Figures:
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
     command += ["-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+    # MLflow finds uvicorn by the path.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", "PATH": path}
     found: Figures = {}
     with (
         serving(bench.home, bench.today, bench.work / "service.log") as (ours, _, _),
         running(command, quiet, f"http://127.0.0.1:{port}/ping", bench.work / "mlflow.log"),
     ):
+        warm_up(ours, bench.tokens["admin"], ids[0])
         for n in CONFIG["mlflow_members"]:
             chosen = [ids[start : start + n] for start in range(0, 3000, 300)]
             vectors = [bench.release.vectors[[bench.release.index(m) for m in some]] for some in chosen]
@@ -191,6 +198,16 @@ def mlflow(bench: Bench) -> Figures:
                 row[f"{name}_ratio"] = round(row["mlflow"]["p50_ms"] / row[name]["p50_ms"], 1)
             found[str(n)] = row
     return found
+
+
+def warm_up(port: int, token: str, member: str) -> None:
+    """Have the worker load its model: on a busy machine that may take longer than a request is given."""
+    for _ in range(10):
+        try:
+            fetch(port, "POST", "/churn", token, {"member_ids": [member], "computed": True})
+            return
+        except urllib.error.HTTPError:
+            time.sleep(2)
 
 
 def million(bench: Bench) -> Figures:
@@ -279,10 +296,11 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     asked.add_argument("--home", type=Path, help="home of a finished demo; made anew by default")
+    asked.add_argument("--only", default="", help="routes: those with this in their name; the others' figures stay")
     asked.add_argument("--work", type=Path, help="where large releases are kept between runs")
     options = asked.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="http-speed-"))
-    bench = Bench((options.home or work / "home").resolve(), work.resolve())
+    bench = Bench((options.home or work / "home").resolve(), work.resolve(), options.only)
     path = HERE / "result.json"
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for part in options.parts or PARTS:
@@ -290,7 +308,7 @@ def main() -> None:
         figures = PARTS[part](bench)
         figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
         figures["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
-        result[part] = figures
+        result[part] = (result.get(part, {}) if options.only else {}) | figures
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(part, json.dumps(figures, indent=1))
 
