@@ -252,6 +252,7 @@ def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
         taken.append(time.perf_counter() - begin)
     return {
         "members": len(source.member_ids),
+        "scored_members": len(lists.member_ids),
         "items": source.n_items,
         "rows": lines,
         "candidates_a_member": round(len(rows) / 256),
