@@ -5,7 +5,7 @@
                           Marketing, 1994)
     logistic_rfm          logistic regression on recency, frequency, money and tenure
     bg_nbd, mbg_nbd       training.btyd, fitted on the histories themselves; needs no labels
-    lightgbm_one_cutoff   a LightGBM classifier on all vector columns of the one snapshot
+    lightgbm_one_cutoff   a LightGBM classifier on all vector columns with a history, of the one snapshot
 
 The snapshot is as of D−H, so that its labels end before the cut-off D. A classifier's probability at H becomes a curve
 by the population's own shape: S(t) = S(H)^(Λ(t)/Λ(H)), Λ the snapshot's Nelson–Aalen hazard (proportional hazards).
@@ -31,6 +31,7 @@ from features.vectors import MemberVectors, build_vectors
 from training.btyd import Btyd, Family, fit_btyd
 from training.cutoffs import check_label_rows, snapshot_days
 from training.labels import label_outcomes
+from training.snapshots import NO_HISTORY
 
 Floats = NDArray[np.float64]
 
@@ -207,8 +208,14 @@ def _fit_logistic(snapshot: Snapshot) -> _Classifier:
     return _Classifier(lambda vectors: model.predict_proba(inputs(vectors))[:, 1], _shape(snapshot))
 
 
+def _with_history(vectors: MemberVectors) -> NDArray[np.float32]:
+    """The vectors without columns whose gaps tell who bought later."""
+    keep = [k for k, column in enumerate(vectors.columns) if column.name not in NO_HISTORY]
+    return np.ascontiguousarray(vectors.matrix()[:, keep])
+
+
 def _fit_lightgbm(snapshot: Snapshot, seed: int) -> _Classifier:
-    x, y = snapshot.vectors.matrix(), snapshot.churned.astype(float)
+    x, y = _with_history(snapshot.vectors), snapshot.churned.astype(float)
     params = LIGHTGBM | {"seed": seed}
     held_out = np.random.default_rng(seed).random(len(y)) < 0.2
     train = lgb.Dataset(x[~held_out], y[~held_out], params=params, free_raw_data=False)
@@ -216,7 +223,7 @@ def _fit_lightgbm(snapshot: Snapshot, seed: int) -> _Classifier:
     stop = lgb.early_stopping(LIGHTGBM_PATIENCE, verbose=False)
     rounds = lgb.train(params, train, LIGHTGBM_ROUNDS, valid_sets=[valid], callbacks=[stop]).best_iteration
     booster = lgb.train(params, lgb.Dataset(x, y, params=params), max(10, rounds))
-    return _Classifier(lambda vectors: np.asarray(booster.predict(vectors.matrix())), _shape(snapshot))
+    return _Classifier(lambda vectors: np.asarray(booster.predict(_with_history(vectors))), _shape(snapshot))
 
 
 @dataclass(frozen=True)
