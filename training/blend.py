@@ -15,6 +15,8 @@ from training.views import FloatArray
 
 # The families' part where nothing is known of who tells better.
 FAMILIES_SHARE = 0.25
+# A learned component that no past day could judge gets this part of its starting share.
+UNPROVEN_PART = 0.5
 # The pull to the starting weights, in mean log loss for one unit of log weight: a move that gains less than about a
 # thousandth does not come back a season later, one that gains more does, however far it goes.
 PULL = 0.001
@@ -56,14 +58,15 @@ def halved(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def with_unproven(weights: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
-    """Weights for all of `names`: those a past day could not judge get their starting share, the others the rest."""
+    """Weights for all of `names`: those a past day could not judge get half their starting share, the others the rest."""
     start = start_weights(names)
     proven = {name: weights[name] for name in names if name in weights}
-    rest = sum(start[name] for name in names if name not in proven)
     total = sum(proven.values())
     if not total > 0:
         return start
-    return {name: proven[name] / total * (1.0 - rest) if name in proven else start[name] for name in names}
+    taken = {name: UNPROVEN_PART * start[name] for name in names if name not in proven}
+    rest = 1.0 - sum(taken.values())
+    return {name: proven[name] / total * rest if name in proven else taken[name] for name in names}
 
 
 def free_loss(survival: FloatArray, lasting: npt.NDArray[np.bool_]) -> float:

@@ -60,7 +60,7 @@ class Btyd:
         still = np.exp(alive - np.logaddexp(dead, alive))
         # A member still buying stays silent for t days with ((α+T)/(α+T+t))^(r+x): gamma-mixed Poisson silence.
         since = (self.alpha_days + tenure)[:, None]
-        silent = np.exp(-(self.r + x)[:, None] * np.log1p(horizon[None, :] / since))
+        silent = np.exp(-(self.r + x)[:, None] * np.log(1.0 + horizon[None, :] / since))
         return 1.0 - still[:, None] * (1.0 - silent)
 
     def alive(self, x: ArrayLike, tx: ArrayLike, tenure: ArrayLike) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import lightgbm as lgb
 import numpy as np
 
-from training.curves import expit, from_hazards, logit, to_hazards
+from training.curves import from_hazards, logit, to_hazards
 from training.direct import DirectTrees, grow_direct
 from training.hazard import TreeHazard, TreeSettings, grow_hazard
 from training.periods import Bins
@@ -16,6 +16,9 @@ from training.views import FloatArray, View, Watched
 
 # Person-periods of the pooled hazard: three dozen weights are settled by fewer.
 POOLED_ROWS = 240_000
+# Ends of the trees' bins as shares of the horizon: finer at first, where a rhythm shows. Six equal bins tell no better
+# on large brands (.0006 in log loss on a strict three-week rhythm) and cost half as much again.
+TREE_BINS = (1 / 6, 1 / 3, 2 / 3, 1.0)
 # Calendar columns need two seasons behind them; with one they learn that time passes.
 SEASONS_DAYS = 730
 
@@ -39,10 +42,9 @@ class Components:
         """Survival at the view's edges [n, edges] of every component by name."""
         said: dict[str, FloatArray] = {family: np.asarray(curve) for family, curve in view.btyd.items()}
         if self.pooled is not None:
-            odds = self.pooled.log_odds(view)
-            said["pooled"] = from_hazards(expit(odds))
+            said["pooled"] = from_hazards(self.pooled.hazards(view))
             if self.trees is not None and (only is None or "trees" in only):
-                said["trees"] = from_hazards(expit(odds + self.trees.correction(view)))
+                said["trees"] = self.trees.curve(view, said["pooled"])
             if self.direct is not None and (only is None or "direct" in only):
                 said["direct"] = self.direct.curve(view, self.pooled.bins, said["pooled"])
         return said
@@ -72,12 +74,12 @@ def fit_components(
     pooled = fit_pooled(thinned(learners, POOLED_ROWS, bins, seed), bins)
     if not trees:
         return Components(pooled, None)
-    near = Bins(bins.edges[: bins.at_horizon() + 1], bins.horizon).coarser(2)
+    near = bins.up_to_horizon(TREE_BINS)
     drawn = thinned(learners, settings.rows, near, seed)
     offsets = []
     where = np.searchsorted(bins.edges, near.edges)
     for snapshot in drawn:
-        survival = from_hazards(expit(pooled.log_odds(snapshot.view)))[:, where]
+        survival = from_hazards(pooled.hazards(snapshot.view))[:, where]
         offsets.append(logit(to_hazards(survival)) + pooled.calendar(snapshot.age_days, near))
     used = [name for name in columns if _varies(drawn, name)]
     grown = grow_hazard(drawn, used, near, settings, offsets=offsets, seed=seed, threads=threads)

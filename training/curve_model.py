@@ -40,9 +40,9 @@ from training.views import FloatArray, View, make_view
 LONGEST_DAYS = 730
 # The plain baselines that can be fitted behind the same class.
 ONLY = ("recency", "bg_nbd", "mbg_nbd")
-# Members scored at a time: a block of vectors, its coarse bins and curves stay below 200 MB.
-CHUNK_MEMBERS = 50_000
-FORMAT = 4
+# Members scored at a time: their curves on all edges stay within a processor's cache.
+CHUNK_MEMBERS = 4_096
+FORMAT = 5
 
 
 @dataclass(frozen=True)

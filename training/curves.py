@@ -132,7 +132,7 @@ def resample(grid_days: npt.NDArray[np.integer], survival: FloatArray, days: npt
 
 def from_hazards(hazards: FloatArray) -> FloatArray:
     """Hazards per bin [N, B] → survival at the bins' edges [N, B+1]: S_k = Π_{j<k} (1 - h_j)."""
-    log_steps = np.log1p(-np.clip(hazards, 1e-9, 1.0 - 1e-6))
+    log_steps = np.log(1.0 - np.clip(hazards, 1e-9, 1.0 - 1e-6))
     survival = np.ones((hazards.shape[0], hazards.shape[1] + 1))
     survival[:, 1:] = np.exp(np.cumsum(log_steps, axis=1))
     return survival
@@ -146,7 +146,7 @@ def to_hazards(survival: FloatArray) -> FloatArray:
 def logit(p: FloatArray) -> FloatArray:
     """log p/(1-p), with p kept away from 0 and 1."""
     p = np.clip(p, SMALLEST_SURVIVAL, 1.0 - SMALLEST_SURVIVAL)
-    return np.log(p) - np.log1p(-p)
+    return np.log(p / (1.0 - p))
 
 
 def expit(x: FloatArray) -> FloatArray:

@@ -12,7 +12,8 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
-from training.curves import logit, to_hazards
+from training.btyd import FAMILIES
+from training.curves import SMALLEST_SURVIVAL, logit, to_hazards
 from training.periods import Bins, person_periods
 from training.views import FloatArray, View, Watched
 
@@ -43,29 +44,46 @@ class TreeHazard:
     names: tuple[str, ...]
     bins: Bins
 
-    def correction(self, view: View) -> FloatArray:
-        """Added log odds in each bin of the view: float64[n, view.bins.count]; beyond the horizon the last one's."""
-        return self.corrections(view, (self.booster.num_trees(),))[0]
+    def curve(self, view: View, like: FloatArray) -> FloatArray:
+        """The curve `like` [n, edges], which the trees were grown to correct, with what they add."""
+        return self.curves(view, like, (self.booster.num_trees(),))[0]
+
+    def curves(self, view: View, like: FloatArray, rounds: Sequence[int]) -> list[FloatArray]:
+        """The same as it stood after each of the ascending numbers of trees.
+
+        Trees move the log odds of a purchase within each of their bins; the risk of the days in it moves in proportion.
+        Beyond the horizon it moves as in the last bin.
+        """
+        where = np.searchsorted(view.bins.edges, self.bins.edges)
+        odds = logit(to_hazards(like[:, where]))
+        known = np.log1p(np.exp(odds))  # -log(1 - hazard)
+        steps = np.diff(np.log(np.maximum(like, SMALLEST_SURVIVAL)), axis=1)
+        fine = within(self.bins, view.bins)
+        found = []
+        for added in self.corrections(view, rounds):
+            ratio = np.log1p(np.exp(odds + added)) / known
+            survival = np.ones_like(like)
+            survival[:, 1:] = np.exp(np.cumsum(steps * ratio[:, fine], axis=1))
+            found.append(survival)
+        return found
 
     def corrections(self, view: View, rounds: Sequence[int]) -> list[FloatArray]:
-        """The same as it stood after each of the ascending numbers of trees."""
+        """Added log odds of a purchase in each of the trees' own bins, float64[n, bins.count], after so many trees."""
         block = _static_block(view, self.names)
         width = block.shape[1]
-        table = np.empty((len(view), width + PERIOD_COLUMNS), dtype=np.float32)
-        table[:, :width] = block
-        period = _PeriodColumns(view, self.bins)
-        coarse = np.zeros((len(rounds), len(view), self.bins.count))
-        for j in range(self.bins.count):
-            period.write(table[:, width:], j)
-            first = 0
-            for k, last in enumerate(rounds):
-                added = self.booster.predict(
-                    table, raw_score=True, num_threads=1, start_iteration=first, num_iteration=last - first
-                )
-                coarse[k, :, j] = added + (coarse[k - 1, :, j] if k else 0.0)
-                first = last
-        fine = within(self.bins, view.bins)
-        return [stage[:, fine] for stage in coarse]
+        # All bins in one table: a call of the library costs as much as some hundred rows.
+        table = np.empty((self.bins.count, len(view), width + PERIOD_COLUMNS), dtype=np.float32)
+        table[:, :, :width] = block
+        table[:, :, width:] = _period_block(view, self.bins)
+        rows = table.reshape(-1, width + PERIOD_COLUMNS)
+        found, first, added = [], 0, np.zeros(len(rows))
+        for last in rounds:
+            added = added + self.booster.predict(
+                rows, raw_score=True, num_threads=1, start_iteration=first, num_iteration=last - first
+            )
+            found.append(added.reshape(self.bins.count, len(view)).T)
+            first = last
+        return found
 
 
 def within(coarse: Bins, fine: Bins) -> npt.NDArray[np.int64]:
@@ -126,30 +144,19 @@ def grow_hazard(
 PERIOD_COLUMNS = 7
 
 
-class _PeriodColumns:
-    """Writes the columns of one bin into a table without copying what stays the same."""
-
-    def __init__(self, view: View, bins: Bins) -> None:
-        self.bins = bins
-        self.recency = view.column("recency_days").astype(np.float32)
-        self.gaps = [
-            np.maximum(view.column(name), 0.5).astype(np.float32)
-            for name in ("gap_mean_days", "gap_median_days", "gap_shrunk_days")
-        ]
-        where = np.searchsorted(view.bins.edges, bins.edges)
-        self.families = [
-            logit(to_hazards(view.btyd[family][:, where])).astype(np.float32) if family in view.btyd else None
-            for family in ("bg_nbd", "mbg_nbd")
-        ]
-
-    def write(self, table: npt.NDArray[np.float32], j: int) -> None:
-        elapsed = self.recency + np.float32(self.bins.middle[j])
-        table[:, 0] = self.bins.middle[j]
-        table[:, 1] = elapsed
-        for k, gap in enumerate(self.gaps):
-            table[:, 2 + k] = elapsed / gap
-        for k, family in enumerate(self.families):
-            table[:, 5 + k] = np.nan if family is None else family[:, j]
+def _period_block(view: View, bins: Bins) -> npt.NDArray[np.float32]:
+    """The columns of every bin: float32[bins.count, n, PERIOD_COLUMNS]."""
+    block = np.empty((bins.count, len(view), PERIOD_COLUMNS), dtype=np.float32)
+    middle = bins.middle.astype(np.float32)[:, None]
+    elapsed = view.column("recency_days").astype(np.float32) + middle
+    block[:, :, 0] = middle
+    block[:, :, 1] = elapsed
+    for k, name in enumerate(("gap_mean_days", "gap_median_days", "gap_shrunk_days")):
+        block[:, :, 2 + k] = elapsed / np.maximum(view.column(name), 0.5).astype(np.float32)
+    where = np.searchsorted(view.bins.edges, bins.edges)
+    for k, family in enumerate(FAMILIES):
+        block[:, :, 5 + k] = logit(to_hazards(view.btyd[family][:, where])).T if family in view.btyd else np.nan
+    return block
 
 
 def _static_block(view: View, names: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -176,13 +183,7 @@ def _training_table(
     block = _static_block(view, names)
     table = np.empty((len(member), block.shape[1] + PERIOD_COLUMNS), dtype=np.float32)
     table[:, : block.shape[1]] = block[member]
-    period = _PeriodColumns(view, bins)
-    full = np.empty((len(view), PERIOD_COLUMNS), dtype=np.float32)
-    for j in range(bins.count):
-        rows = bin_ == j
-        if rows.any():
-            period.write(full, j)
-            table[rows, block.shape[1] :] = full[member[rows]]
+    table[:, block.shape[1] :] = _period_block(view, bins)[bin_, member]
     return table
 
 

@@ -9,7 +9,7 @@ from features.progress import Progress, quiet
 from training.blend import blend, free_loss, learn_weights, start_weights, with_unproven
 from training.calibration import ShapeMap, drift_level, lean_on, learn_shape
 from training.curve_fit import Components, fit_components, tree_columns
-from training.curves import expit, from_hazards, resample
+from training.curves import from_hazards, resample
 from training.hazard import TreeSettings
 from training.ladder import EQUAL_BLEND, WEIGHTED_BLEND, Step
 from training.periods import Bins
@@ -144,12 +144,9 @@ def _rounds(parts: Components, judge: Watched, bins: Bins, at: Sequence[int]) ->
     assert parts.pooled is not None and parts.trees is not None
     most = parts.trees.booster.num_trees()
     stages = sorted({max(1, round(most * share)) for share in STAGES})
-    odds = parts.pooled.log_odds(judge.view)
+    pooled = from_hazards(parts.pooled.hazards(judge.view))
     lasting = judge.days_to_next[:, None] > bins.edges[list(at)]
-    losses = [
-        free_loss(from_hazards(expit(odds + added))[:, list(at)], lasting)
-        for added in parts.trees.corrections(judge.view, stages)
-    ]
+    losses = [free_loss(curve[:, list(at)], lasting) for curve in parts.trees.curves(judge.view, pooled, stages)]
     return next(r for r, loss in zip(stages, losses, strict=True) if loss <= min(losses) + AS_GOOD)
 
 

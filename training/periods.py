@@ -5,6 +5,7 @@ exactly, and follow-up ends at the last whole bin, for events and survivors alik
 hold events only, and its hazard would tend to 1).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +52,11 @@ class Bins:
         """The index of the horizon among the edges."""
         return int(np.searchsorted(self.edges, self.horizon))
 
-    def coarser(self, step: int) -> "Bins":
-        """Every `step`-th edge, the horizon and the last edge always among them."""
-        kept = set(self.edges[:: max(1, step)].tolist()) | {0, self.horizon, self.max_days}
-        return Bins(np.array(sorted(kept), dtype=np.int32), self.horizon)
+    def up_to_horizon(self, shares: Sequence[float]) -> "Bins":
+        """Wider bins that end at these shares of the horizon (nearest edges), and at the horizon itself."""
+        last = self.at_horizon()
+        kept = sorted({0, last, *(round(share * last) for share in shares)})
+        return Bins(self.edges[kept], self.horizon)
 
 
 def make_bins(horizon_days: int, max_days: int | None = None, count: int = 12) -> Bins:

@@ -62,14 +62,13 @@ class PooledHazard:
 
     def log_odds(self, view: View) -> FloatArray:
         """The same on the logit scale, in an ordinary stretch of the calendar."""
-        static, period = _static(view), _Period(view, self.bins)
+        static = _static(view)
         k, p = static.shape[1], PERIOD_COLUMNS
         slope = self.weights[: k + p] / self.scale
         base = (np.clip(static, self.low[:k], self.high[:k]) - self.mean[:k]) @ slope[:k]
-        odds = np.empty((len(view), self.bins.count))
-        for j in range(self.bins.count):
-            moving = np.clip(period.columns(j), self.low[k:], self.high[k:])
-            odds[:, j] = base + (moving - self.mean[k:]) @ slope[k:] + self.weights[k + p + j]
+        odds = base[:, None] + (self.weights[k + p :] - self.mean[k:] @ slope[k:])
+        for i, moving in enumerate(_moving(view, self.bins), start=k):
+            odds += np.clip(moving, self.low[i], self.high[i]) * slope[i]
         return odds
 
     def calendar(self, age_days: int, bins: Bins) -> FloatArray:
@@ -116,13 +115,9 @@ def fit_pooled(
         rows = person_periods(snapshot.days_to_next, snapshot.follow_up_days, bins)
         if not len(rows):
             continue
-        static, period = _static(snapshot.view), _Period(snapshot.view, bins)
-        moving = np.empty((len(rows), PERIOD_COLUMNS))
-        for j in range(bins.count):
-            here = rows.bin == j
-            if here.any():
-                moving[here] = period.columns(j)[rows.member[here]]
-        blocks.append(np.column_stack([static[rows.member], moving]))
+        static = _static(snapshot.view)[rows.member]
+        moving = [column[rows.member, rows.bin] for column in _moving(snapshot.view, bins)]
+        blocks.append(np.column_stack([static, *moving]))
         levels.append(rows.bin)
         periods.append(calendar_shares(snapshot.age_days, bins, bins, cells)[rows.bin])
         events.append(rows.event)
@@ -195,34 +190,21 @@ def _penalised(
 PERIOD_COLUMNS = 7
 
 
-class _Period:
-    def __init__(self, view: View, bins: Bins) -> None:
-        self.middle = bins.middle
-        self.recency = view.column("recency_days")
-        self.gap = np.log(np.maximum(_filled(view.column("gap_mean_days"), view), 0.5))
-        self.shrunk = np.log(np.maximum(_filled(view.column("gap_shrunk_days"), view), 0.5))
-        self.many = 1.0 - 1.0 / np.maximum(view.column("visits"), 1.0)
-        where = np.searchsorted(view.bins.edges, bins.edges)
-        none = np.zeros((len(view), bins.count))
-        self.families = [
-            np.clip(logit(to_hazards(view.btyd[family][:, where])), -9, 5) if family in view.btyd else none
-            for family in ("bg_nbd", "mbg_nbd")
-        ]
-
-    def columns(self, j: int) -> FloatArray:
-        elapsed = np.log(self.recency + self.middle[j])
-        over_own, over_shrunk = elapsed - self.gap, elapsed - self.shrunk
-        return np.column_stack(
-            [
-                elapsed,
-                over_shrunk,
-                np.maximum(over_shrunk, 0.0),
-                self.many * np.maximum(over_own, 0.0),
-                self.many * np.maximum(-over_own, 0.0),
-                self.families[0][:, j],
-                self.families[1][:, j],
-            ]
-        )
+def _moving(view: View, bins: Bins) -> list[FloatArray]:
+    """The columns that move with the bin, each float64[n, bins.count]."""
+    elapsed = np.log(view.column("recency_days")[:, None] + bins.middle)
+    over_own = elapsed - np.log(np.maximum(_filled(view.column("gap_mean_days"), view), 0.5))[:, None]
+    over_shrunk = elapsed - np.log(np.maximum(_filled(view.column("gap_shrunk_days"), view), 0.5))[:, None]
+    many = (1.0 - 1.0 / np.maximum(view.column("visits"), 1.0))[:, None]
+    where = np.searchsorted(view.bins.edges, bins.edges)
+    families = [
+        np.clip(logit(to_hazards(view.btyd[family][:, where])), -9, 5)
+        if family in view.btyd
+        else np.zeros_like(elapsed)
+        for family in ("bg_nbd", "mbg_nbd")
+    ]
+    due = [np.maximum(over_shrunk, 0.0), many * np.maximum(over_own, 0.0), many * np.maximum(-over_own, 0.0)]
+    return [elapsed, over_shrunk, *due, *families]
 
 
 def _filled(column: FloatArray, view: View) -> FloatArray:

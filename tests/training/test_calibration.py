@@ -52,10 +52,10 @@ def test_a_wrong_level_costs_nothing_where_the_level_is_free_and_a_wrong_order_d
     assert free_loss(truth, lasting) < free_loss(rng.permutation(truth), lasting) - 0.1
 
 
-def test_a_component_no_past_day_could_judge_gets_its_starting_share() -> None:
+def test_a_component_no_past_day_could_judge_gets_half_its_starting_share() -> None:
     names = ["bg_nbd", "pooled", "trees", "direct"]
     found = with_unproven({"bg_nbd": 0.1, "pooled": 0.1, "trees": 0.8}, names)
-    assert found == pytest.approx({"bg_nbd": 0.075, "pooled": 0.075, "trees": 0.6, "direct": 0.25})
+    assert found == pytest.approx({"bg_nbd": 0.0875, "pooled": 0.0875, "trees": 0.7, "direct": 0.125})
     assert with_unproven({}, names) == start_weights(names)
 
 

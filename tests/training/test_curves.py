@@ -130,11 +130,12 @@ def test_the_first_trees_say_the_same_as_a_stage_of_all_and_as_trees_cut_off_the
     world = watched_world(0.02, 1_500, 90, seed=4)
     parts = fit_components([world], world.view.bins, NAMES, TreeSettings(rounds=12), trees=True, seed=0, threads=1)
     assert parts.trees is not None
-    five, all_trees = parts.trees.corrections(world.view, (5, 12))
+    pooled = parts.curves(world.view)["pooled"]
+    five, all_trees = parts.trees.curves(world.view, pooled, (5, 12))
     shorter = parts.cut(5)
     assert shorter.trees is not None and shorter.trees.booster.num_trees() == 5
-    assert shorter.trees.correction(world.view) == pytest.approx(five, abs=1e-9)
-    assert parts.trees.correction(world.view) == pytest.approx(all_trees, abs=1e-9)
+    assert shorter.trees.curve(world.view, pooled) == pytest.approx(five, abs=1e-9)
+    assert parts.trees.curve(world.view, pooled) == pytest.approx(all_trees, abs=1e-9)
     assert np.abs(five - all_trees).max() > 1e-6
 
 
