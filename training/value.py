@@ -336,7 +336,9 @@ def _spend_map(
 ) -> SpendMap:
     """What the model would have expected on its newest snapshots against what came."""
     expected, spent = [], []
-    for day in days[:NEWEST]:
+    # A past day with less history than the horizon spreads its members too little to teach tenths.
+    known = [day for day in days if (day - history.coverage_start).days >= model.label_days]
+    for day in known[:NEWEST]:
         vectors = build_vectors(history, [day], members=members)
         labels = label_outcomes(history, vectors, [day], model.label_days, known_before=as_of).frame
         curves = curve_model.predict(vectors)
@@ -345,7 +347,7 @@ def _spend_map(
         levelled = _Levelled(curves, model.label_days, float(labels["observed"].mean()))
         expected.append(model._learned(vectors, model.label_days, levelled)[1])
         spent.append(labels["net_spend_yuan"].to_numpy(dtype=float))
-    return learn_spend_map(np.concatenate(expected), np.concatenate(spent))
+    return learn_spend_map(np.concatenate(expected), np.concatenate(spent)) if expected else SpendMap()
 
 
 def _given_buying(

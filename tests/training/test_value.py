@@ -103,6 +103,14 @@ def test_tenths_are_set_right_and_the_order_stays(
     pd.testing.assert_frame_equal(ValueModel.load(tmp_path).predict(vectors, KnownCurves(vectors)), told)
 
 
+def test_a_past_day_that_knew_less_than_a_horizon_teaches_no_tenths(history: History) -> None:
+    early = history.coverage_start + datetime.timedelta(days=2 * HORIZON - 20)
+    young = fit_value_model(history, early, HORIZON, curve_model=Maker())
+    assert young.rung == "curve_two_part" and not young.spend_map.log_ratio
+    later = fit_value_model(history, early + datetime.timedelta(days=40), HORIZON, curve_model=Maker())
+    assert later.spend_map.log_ratio
+
+
 def test_the_map_moves_each_tenth_to_what_it_spent() -> None:
     rng = np.random.default_rng(2)
     true = rng.lognormal(3, 1.2, 20_000)
