@@ -111,6 +111,5 @@ def _rounds(
 
 
 def _table(view: View, names: Sequence[str], bins: Bins) -> npt.NDArray[np.float32]:
-    columns = [view.names.index(name) for name in names]
     families = [logit(view.btyd[family][:, bins.at_horizon()]) for family in sorted(view.btyd)]
-    return np.ascontiguousarray(np.column_stack([view.values[:, columns], *families]), dtype=np.float32)
+    return np.ascontiguousarray(np.column_stack([view.columns(tuple(names)), *families]), dtype=np.float32)

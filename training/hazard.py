@@ -161,7 +161,6 @@ def _period_block(view: View, bins: Bins) -> npt.NDArray[np.float32]:
 
 def _static_block(view: View, names: Sequence[str]) -> npt.NDArray[np.float32]:
     """The vectors' columns, then how far each family's curve falls by the horizon and by a third of it."""
-    columns = [view.names.index(name) for name in names]
     at_horizon = view.bins.at_horizon()
     third = max(1, at_horizon // 3)
     extra = [
@@ -169,8 +168,7 @@ def _static_block(view: View, names: Sequence[str]) -> npt.NDArray[np.float32]:
         for family in ("bg_nbd", "mbg_nbd")
         for k in (third, at_horizon)
     ]
-    block = view.values if columns == list(range(len(view.names))) else view.values[:, columns]
-    return np.column_stack([block, np.stack(extra, 1).astype(np.float32)])
+    return np.column_stack([view.columns(tuple(names)), np.stack(extra, 1).astype(np.float32)])
 
 
 def _training_table(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,15 @@ FloatArray = npt.NDArray[np.floating]
 
 # Fewer members than this carry no four parameters of a buy-till-you-die model.
 FEWEST_FOR_BTYD = 10
+
+
+@lru_cache(maxsize=512)
+def places_of(names: tuple[str, ...], wanted: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Where the wanted columns stand among `names`; asked for again and again on the request path, so remembered."""
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise InputError(f"vectors: missing columns {missing[:8]}, which the curve needs; found {list(names)[:8]}…")
+    return np.array([names.index(name) for name in wanted], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,11 @@ class View:
 
     def column(self, name: str) -> FloatArray:
         """One vector column as float64[n]."""
-        if name not in self.names:
-            raise InputError(
-                f"vectors: missing column {name!r}, which the curve needs; found {list(self.names)[:8]}…"
-            )
-        return self.values[:, self.names.index(name)].astype(np.float64)
+        return self.values[:, places_of(self.names, (name,))[0]].astype(np.float64)
+
+    def columns(self, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        """Several vector columns in the order asked for, float32[n, len(names)]."""
+        return self.values if names == self.names else self.values[:, places_of(self.names, names)]
 
     def rows(self, keep: npt.NDArray[np.integer] | npt.NDArray[np.bool_] | slice) -> "View":
         """Some of the members, in the order asked for."""
