@@ -1,9 +1,10 @@
 """A state in; for chunks of members the items worth ranking, and what each signal says of them, out.
 
 Candidates of a member: every own item, and the best not yet bought by each signal: what its history lets expect next
-(a regression on earlier baskets and a model of choices), nearest members (TIFU-KNN), items similar to recent ones (cosine, BM25), factors (ALS),
-items that follow the last baskets, items in the same baskets, titles alike, popular in the store, in the brand and in
-everybody's latest baskets. No loop over members: sparse products, one partition a signal, one union of keys.
+(a regression and a model of choices, both learned from earlier baskets), nearest members (TIFU-KNN), items similar to
+recent ones (cosine, BM25), factors (ALS), items that follow the last baskets, items in the same baskets, titles alike,
+popular in the store, in the brand and in everybody's latest baskets. No loop over members: sparse products, one
+partition a signal, one union of keys.
 """
 
 from collections.abc import Iterator
