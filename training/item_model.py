@@ -59,6 +59,8 @@ NEIGHBOURS_SHOWN = 20
 # A thread at work holds dense tables of CHUNK members × items: about 100 MB at 20,000 items.
 MOST_THREADS = 4
 POPULAR_SHOWN = 200
+# Own and new items of a member that all trees of the ranker score, at the least; lists of n take 3 n.
+LEAST_SCORED = 60
 
 
 @dataclass(frozen=True)
@@ -209,16 +211,18 @@ class ItemModel:
 
         def lists_of(members: NDArray[Any]) -> Lists:
             chunk = signals.of(members)
-            owned = chunk.owned_at >= 0
-            score = ranker.score(features.matrix(chunk))
+            values = features.matrix(chunk)
+            keep = ranker.promising(values, chunk.row, max(LEAST_SCORED, 3 * n))
+            row, item, owned = chunk.row[keep], chunk.item[keep], chunk.owned_at[keep] >= 0
+            score = ranker.score(values[keep])
             chance = ranker.probability(score, owned)
             size = len(chunk.members)
             lists = merged(
-                top_of_pairs(chunk.row[owned], chunk.item[owned], chance[owned], size, n),
-                top_of_pairs(chunk.row[~owned], chunk.item[~owned], chance[~owned], size, n),
+                top_of_pairs(row[owned], item[owned], chance[owned], size, n),
+                top_of_pairs(row[~owned], item[~owned], chance[~owned], size, n),
                 n,
             )
-            both = top_of_pairs(chunk.row, chunk.item, ranker.mixed_probability(score), size, n)
+            both = top_of_pairs(row, item, ranker.mixed_probability(score), size, n)
             lists = replace(lists, mixed=both[0], mixed_score=both[1])
             mixed, mixed_score = mixed_by_slots(lists, self.learned.new_slots)
             return replace(lists, mixed=mixed, mixed_score=mixed_score)
@@ -307,12 +311,14 @@ class ItemModel:
         ranker = learned.ranker
         if ranker is not None:
             text["ranker"] = {
-                "objective": ranker.objective,
-                "rounds": ranker.rounds,
+                "objectives": list(ranker.objectives),
+                "rounds": list(ranker.rounds),
+                "spreads": list(ranker.spreads),
                 "calibration": ranker.calibration,
                 "columns": list(NAMES),
             }
-            ranker.booster.save_model(folder / "ranker.txt")
+            for at, booster in enumerate(ranker.boosters):
+                booster.save_model(folder / f"ranker_{at}.txt")
         (folder / "items.json").write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
 
     @staticmethod
@@ -331,9 +337,10 @@ class ItemModel:
                 )
             slopes = saved["calibration"]
             ranker = Ranker(
-                lgb.Booster(model_file=folder / "ranker.txt"),
-                saved["objective"],
-                saved["rounds"],
+                tuple(lgb.Booster(model_file=folder / f"ranker_{at}.txt") for at in range(len(saved["objectives"]))),
+                tuple(saved["objectives"]),
+                tuple(int(rounds) for rounds in saved["rounds"]),
+                tuple(float(spread) for spread in saved["spreads"]),
                 None if slopes is None else tuple((float(slope), float(offset)) for slope, offset in slopes),
             )
         return ItemModel(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from training.item_model import RUNGS, fit_items
 from training.recommend.candidates import Signals
 from training.recommend.judge import list_values
 from training.recommend.rank_features import RankFeatures
-from training.recommend.ranker import Ranker, calibrate, fit_ranker, label_keys, rank_rows
+from training.recommend.ranker import Objective, Ranker, blended, calibrate, fit_ranker, label_keys, rank_rows
 from training.recommend.rules import Catalogue, Rules, Rung, apply_rules, compile_rules, fold_in
 from training.recommend.simple import TifuSettings, top_dense
 from training.recommend.snapshots import choose_snapshots
@@ -200,7 +200,8 @@ def taught_ranker(source: ItemSource, day: int, seed: int) -> Ranker:
     newest = choose_snapshots(source.purchases(day, True), day, 30)[0]
     signals = Signals(state_on(source, newest.day), TifuSettings(), seed=seed)
     rows = rank_rows(signals, newest.members[:3_000], label_keys(newest, source.n_items), others=60, seed=seed)
-    return calibrate(fit_ranker([rows], "lambdarank", seed=seed, rounds=80), rows)
+    fitted = [fit_ranker([rows], objective, seed=seed, rounds=80) for objective in get_args(Objective)]
+    return calibrate(blended(fitted), rows)
 
 
 def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -256,7 +257,7 @@ def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
         "items": source.n_items,
         "rows": lines,
         "candidates_a_member": round(len(rows) / 256),
-        "trees": ranker.rounds,
+        "trees": sum(ranker.rounds),
         "fit_seconds": round(fitted, 1),
         "fitted_members": config["fitted_members"],
         "score_seconds": round(scored, 1),
@@ -299,11 +300,11 @@ def figures(result: dict[str, Any]) -> str:
                 "| visits before | members | recall@10 | less the best | ndcg@10 less the best |",
                 "|---|---|---|---|---|",
             ]
-            for name, one in apart.items():
-                if one and one["rows"] and name != "0":
+            for part, one in apart.items():
+                if one and one["rows"] and part != "0":
                     gains = _gains(one)
                     out.append(
-                        f"| {name} | {one['rows']:,} | {one['model']['recall@10']['value']:.4f} | {gains[0]} | {gains[1]} |"
+                        f"| {part} | {one['rows']:,} | {one['model']['recall@10']['value']:.4f} | {gains[0]} | {gains[1]} |"
                     )
             out.append("")
             for day, one in judged["per_cutoff"].items():

@@ -1,10 +1,10 @@
-"""Snapshots in; one LightGBM ranker over candidates, with calibrated probabilities, out.
+"""Snapshots in; one ranker over candidates, of one or two LightGBM boosters, with calibrated probabilities, out.
 
 Labels are first baskets earlier than the cut-off; every feature is refitted as of the label's own snapshot.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import lightgbm as lgb
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.recommend.candidates import Signals
-from training.recommend.rank_features import NAMES, RankFeatures
+from training.recommend.rank_features import NAMES, RankFeatures, rank_in_row
 from training.recommend.simple import Lists, merged, top_of_pairs
 from training.recommend.snapshots import Snapshot
 
@@ -25,6 +25,8 @@ MEMBERS_LEARNED = 6_000
 LARGEST_ROUNDS = 250
 # NDCG of a few thousand members wavers: fewer rounds of patience stop at a fifth of the trees that pay.
 PATIENCE = 50
+# Trees that decide which candidates the others score.
+FIRST_TREES = 20
 
 
 @dataclass(frozen=True)
@@ -84,22 +86,41 @@ def rank_rows(
 
 @dataclass(frozen=True)
 class Ranker:
-    """A Booster with the calibration of its score: P(bought) = sigmoid(slope · score + offset).
+    """Boosters with the calibration of their score: P(bought) = sigmoid(slope · score + offset).
 
+    The score is the mean of the boosters' raw scores, each divided by its own spread, so that both speak as loudly.
     calibration: (slope, offset) of new items, of own items, and of both in one. The third orders own and new items as
     the score itself does: calibrations apart drift between windows, and a mixed list by them loses 2 % of recall.
     """
 
-    booster: lgb.Booster
-    objective: Objective
-    rounds: int
+    boosters: tuple[lgb.Booster, ...]
+    objectives: tuple[Objective, ...]
+    rounds: tuple[int, ...]
+    spreads: tuple[float, ...]
     calibration: tuple[tuple[float, float], ...] | None = None
 
     def score(self, values: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
-        """Raw scores of rows, float64[rows]."""
+        """Scores of rows, float64[rows]."""
+        total = np.zeros(len(values))
         if len(values) == 0:
-            return np.zeros(0)
-        return np.asarray(self.booster.predict(values, raw_score=True, num_threads=threads), np.float64)
+            return total
+        for booster, spread in zip(self.boosters, self.spreads, strict=True):
+            total += np.asarray(booster.predict(values, raw_score=True, num_threads=threads), np.float64) / spread
+        return total / len(self.boosters)
+
+    def promising(
+        self, values: NDArray[np.float32], row: NDArray[Any], least: int, threads: int = 1
+    ) -> NDArray[np.bool_]:
+        """Rows worth all trees: of each member the best `least` own items, and new ones, by the first FIRST_TREES.
+
+        Two places in three are taken by items that no list shows; a member's short list costs a third of the trees.
+        """
+        first = self.boosters[0].predict(values, raw_score=True, num_threads=threads, num_iteration=FIRST_TREES)
+        keep = np.zeros(len(values), bool)
+        owned = values[:, 0] > 0
+        for kind in (owned, ~owned):
+            keep[kind] = rank_in_row(row[kind], np.asarray(first)[kind]) < least
+        return keep
 
     def probability(self, score: NDArray[np.float64], owned: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Calibrated P(bought in the member's next basket within the window)."""
@@ -147,23 +168,63 @@ def fit_ranker(
         "force_row_wise": True,
         "verbosity": -1,
     }
+    weight = None
     if objective == "lambdarank":
         params |= {"lambdarank_truncation_level": 20, "metric": "ndcg", "eval_at": [10]}
     else:
         params |= {"metric": "binary_logloss"}
+        weight = np.concatenate([_basket_weights(r) for r in rows])
     train = lgb.Dataset(
         np.concatenate([r.values for r in rows]),
         np.concatenate([r.bought for r in rows]).astype(np.float32),
         group=np.concatenate([_groups(r) for r in rows]),
+        weight=weight,
         feature_name=list(NAMES),
     )
     if valid is None:
-        return Ranker(lgb.train(params, train, rounds), objective, rounds)
-    held = lgb.Dataset(valid.values, valid.bought.astype(np.float32), group=_groups(valid), reference=train)
+        booster = lgb.train(params, train, rounds)
+        return Ranker((booster,), (objective,), (rounds,), (1.0,))
+    held = lgb.Dataset(
+        valid.values,
+        valid.bought.astype(np.float32),
+        group=_groups(valid),
+        weight=_basket_weights(valid) if objective == "binary" else None,
+        reference=train,
+    )
     booster = lgb.train(
         params, train, rounds, valid_sets=[held], callbacks=[lgb.early_stopping(PATIENCE, verbose=False)]
     )
-    return Ranker(booster, objective, max(10, booster.best_iteration))
+    spread = float(np.std(booster.predict(valid.values, raw_score=True, num_threads=threads)))
+    return Ranker((booster,), (objective,), (max(10, booster.best_iteration),), (max(spread, 1e-6),))
+
+
+def blended(rankers: Sequence[Ranker]) -> Ranker:
+    """One ranker of the boosters of all."""
+    return Ranker(
+        tuple(b for r in rankers for b in r.boosters),
+        tuple(o for r in rankers for o in r.objectives),
+        tuple(n for r in rankers for n in r.rounds),
+        tuple(s for r in rankers for s in r.spreads),
+    )
+
+
+def refitted(ranker: Ranker, rows: Sequence[RankRows], *, seed: int) -> Ranker:
+    """The same objectives, rounds, spreads and calibration, learned from other rows."""
+    found = [
+        fit_ranker(rows, objective, seed=seed, rounds=rounds).boosters[0]
+        for objective, rounds in zip(ranker.objectives, ranker.rounds, strict=True)
+    ]
+    return replace(ranker, boosters=tuple(found))
+
+
+def _basket_weights(rows: RankRows) -> NDArray[np.float32]:
+    """Bought items of large baskets count less, as in recall: 1 / √(bought candidates of the member), 1 on average."""
+    weight = np.ones(len(rows.row), np.float32)
+    bought = np.bincount(rows.row, weights=rows.bought)[rows.row[rows.bought]]
+    if len(bought):
+        root = 1.0 / np.sqrt(bought)
+        weight[rows.bought] = root / root.mean()
+    return weight
 
 
 def _groups(rows: RankRows) -> NDArray[np.int64]:
@@ -176,7 +237,7 @@ def calibrate(ranker: Ranker, rows: RankRows) -> Ranker:
     score = ranker.score(rows.values)
     owned = rows.owned
     fitted = tuple(_logistic(score[owned == kind], rows.bought[owned == kind]) for kind in (False, True))
-    return Ranker(ranker.booster, ranker.objective, ranker.rounds, (*fitted, _logistic(score, rows.bought)))
+    return replace(ranker, calibration=(*fitted, _logistic(score, rows.bought)))
 
 
 def _logistic(score: NDArray[np.float64], bought: NDArray[np.bool_]) -> tuple[float, float]:
