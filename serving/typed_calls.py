@@ -8,6 +8,7 @@ refuses, and every other content type, goes BentoML's way and is answered, or re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ValidationError
 
 from serving import bulk
@@ -71,8 +72,9 @@ def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
 
     def answer(runtime: Runtime, call: Call, body: bytes) -> bytes | None:
         try:
-            asked: Any = model.model_validate_json(body)
-        except ValidationError:
+            # orjson reads a body in less than half of the time; what it refuses, BentoML may refuse in its own words.
+            asked: Any = model.model_validate(orjson.loads(body))
+        except (ValidationError, orjson.JSONDecodeError):
             return None
         slow = name == "churn" and asked.computed
         if slow and (len(asked.member_ids) > FEW or not runtime.served.can_compute_at_once):

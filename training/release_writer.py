@@ -24,8 +24,10 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from features.vectors import COLUMNS, MemberVectors
 from training.curve_model import CurveModel
-from training.release import SCHEMA, BrokenRelease, Release, open_release, sign
+from training.release import SCHEMA, BrokenRelease, Release, mapped, open_release, sign
+from training.release_index import write_index
 from training.release_people import write_people
+from training.release_rows import write_rows
 from training.scoring import ModelSource, Predictions
 
 # A label column holds at most 254 labels; 255 is null.
@@ -125,6 +127,9 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},
         "model_version": "+".join(f"{t}:{s.version}" for t, s in sorted(parts.sources.items())),
     }
+    made_of = mapped(staging, manifest)
+    write_index(staging, made_of.ids)
+    write_rows(made_of)
     sign(staging, manifest)
     _flush(staging)
     progress("verifying", 0.85)

@@ -11,6 +11,7 @@ from serving.errors import not_found
 from serving.releases import Served
 from serving.runtime import Runtime
 from training.release import SCORED
+from training.release_rows import said_number
 
 # A member on somebody's list within these days may be seen by that guide, though the member is another's or nobody's.
 LISTED_DAYS = 14
@@ -82,7 +83,8 @@ def member_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str,
         **versions(served, "churn", "curve"),
     }
     if caller.sees_scores:
-        answer |= {name: prediction(served, name, row) for name in SCORES}
+        held = {name: prediction(served, name, row) for name in SCORES}
+        answer |= {name: None if value is None else said_number(name, value) for name, value in held.items()}
     return answer
 
 
