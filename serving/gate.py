@@ -27,7 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 Hot = Callable[[Runtime, Scope, Call], Answer]
-Shortcut = Callable[[Runtime, Call, bytes], bytes | None]
+Shortcut = Callable[[Runtime, Call, bytes], bytes | Awaitable[bytes] | None]
 
 COOKIE = "huitou"
 # A browser sends this header only from our own page's script: a cookie alone may not change anything.
@@ -60,7 +60,8 @@ class Gate:
         runtime: gives the worker's state.
         rest: the REST app, for paths that BentoML would answer itself (health, metrics).
         hot: templates answered right here, without routing twice: template -> function.
-        shortcuts: typed calls whose plain JSON bodies are answered right here: template -> function.
+        shortcuts: typed calls whose plain JSON bodies are answered right here: template -> function; what takes long is
+            awaited, what the function does not understand (None) goes BentoML's way.
     """
 
     def __init__(
@@ -122,6 +123,8 @@ class Gate:
                 if finished is None:
                     await self.app(scope, whole, Reshaped(send_on))
                 else:
+                    if not isinstance(finished, bytes):
+                        finished = await finished
                     length = (b"content-length", str(len(finished)).encode())
                     await send_on({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
                     await send_on({"type": "http.response.body", "body": finished})

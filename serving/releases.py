@@ -69,7 +69,12 @@ class Served:
     def computed_survival(self, rows: np.ndarray) -> np.ndarray:
         """S at the grid's days of these rows, float32 [rows, grid], computed from their vectors by the release's model."""
         vectors = np.ascontiguousarray(self.release.vectors[rows])
-        return self.curve_model.survival(vectors, [str(name) for name in self.release.manifest["columns"]])
+        return self.curve_model.survival(vectors, self.columns)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names of the vectors' columns."""
+        return [str(name) for name in self.release.manifest["columns"]]
 
     def reasons(self, row: int) -> list[tuple[dict[str, str], float]]:
         """The groups of a member's numbers that may be told and what each adds to logit(churn), the weightiest first.
@@ -85,9 +90,7 @@ class Served:
             from training.reasons import reason_parts
 
             vectors = np.ascontiguousarray(self.release.vectors[[row]])
-            parts = reason_parts(self.curve_model, vectors, [str(name) for name in self.release.manifest["columns"]])[
-                0
-            ]
+            parts = reason_parts(self.curve_model, vectors, self.columns)[0]
         told = [(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if "zh" in group]
         return sorted(told, key=lambda pair: -abs(pair[1]))
 

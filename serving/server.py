@@ -54,7 +54,8 @@ def run(host: str, port: int, workers: int = 1) -> int:
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family)
+    # With the protocol named, asyncio sends each answer at once instead of waiting for the client to confirm its head.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.bind((host, port))
     found.listen(2048)

@@ -5,7 +5,8 @@ the answer. So the gate reads a plain JSON body with BentoML's own input model a
 refuses, and every other content type, goes BentoML's way and is answered, or refused, there.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -70,7 +71,7 @@ def answered(name: str, runtime: Runtime, call: Call, asked: Any) -> bytes:
 def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
     """The gate's way to a typed call whose input model BentoML made; None where BentoML has to see the request."""
 
-    def answer(runtime: Runtime, call: Call, body: bytes) -> bytes | None:
+    def answer(runtime: Runtime, call: Call, body: bytes) -> bytes | Awaitable[bytes] | None:
         try:
             # orjson reads a body in less than half of the time; what it refuses, BentoML may refuse in its own words.
             asked: Any = model.model_validate(orjson.loads(body))
@@ -78,7 +79,7 @@ def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
             return None
         slow = name == "churn" and asked.computed
         if slow and (len(asked.member_ids) > FEW or not runtime.served.can_compute_at_once):
-            return None
+            return asyncio.to_thread(answered, name, runtime, call, asked)
         return answered(name, runtime, call, asked)
 
     return answer

@@ -93,29 +93,32 @@ def routes(bench: Bench) -> Figures:
         uvicorn = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--port", str(floor)]
         bare = [*uvicorn, "--no-access-log", "--log-level", "warning"]
         environment = {"HUITOU_BARE_ANSWERS": str(path)}
-        with running(bare, environment, f"http://127.0.0.1:{floor}/{next(iter(asked))}", bench.work / "bare.log"):
+        ready_at = f"http://127.0.0.1:{floor}/{next(iter(asked))}"
+        with running(bare, environment, ready_at, bench.work / "bare.log") as (bare_pid, _):
             for name, questions in asked.items():
                 ours = [request_bytes(*question) for question in questions]
                 theirs = [request_bytes(question[0], f"/{name}", "", question[3]) for question in questions]
                 for clients in CONFIG["clients"] if questions[0][0] == "GET" else (1,):
-                    found[f"{name}, {clients}"] = compared(port, ours, floor, theirs, clients)
+                    sides = ((port, ours, pid), (floor, theirs, bare_pid))
+                    found[f"{name}, {clients}"] = compared(sides, clients)
         if not bench.only:
             found["memory"] = growth(port, pid, [request_bytes(*question) for question in asked["recommendations"]])
     return found
 
 
-def compared(port: int, ours: list[bytes], floor: int, theirs: list[bytes], clients: int) -> Figures:
-    """Both in turns, `rounds` times; medians of the rounds' figures."""
+def compared(sides: tuple[tuple[int, list[bytes], int], ...], clients: int) -> Figures:
+    """Both sides (port, messages, process) in turns, `rounds` times; medians of the rounds' figures."""
     rounds = [
-        (load(port, ours, clients, CONFIG["seconds"]), load(floor, theirs, clients, CONFIG["seconds"]))
+        [load(port, messages, clients, CONFIG["seconds"], pid=pid) for port, messages, pid in sides]
         for _ in range(CONFIG["rounds"])
     ]
-    huitou, bare = (median([pair[side] for pair in rounds]) for side in (0, 1))
+    huitou, bare = (median([one[side] for one in rounds]) for side in (0, 1))
     assert huitou["wrong"] == 0 and bare["wrong"] == 0, (huitou, bare)
     return {
         "huitou": huitou,
         "bare": bare,
         "p50_ratio": round(huitou["p50_ms"] / bare["p50_ms"], 2),
+        "processor_ratio": round(huitou["processor_ms"] / bare["processor_ms"], 2),
         "throughput_ratio": round(huitou["requests_per_second"] / bare["requests_per_second"], 3),
         "p99_over_own_p50": round(huitou["p99_ms"] / huitou["p50_ms"], 2),
     }

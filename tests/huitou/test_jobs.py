@@ -73,9 +73,7 @@ def test_a_job_whose_worker_died_is_taken_up_again(config: Config, day: date) ->
     ledger.close()
 
 
-def test_a_worker_that_is_still_at_a_job_keeps_it(
-    config: Config, day: date, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_is_still_at_a_job_keeps_it(config: Config, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker that looks while the work goes on, however long it takes, gets nothing."""
     ledger, other = ledger_of(config), ledger_of(config)
     ask(ledger, day, "k8")
