@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from brand import demo_home, enlarged
-from load import Figures, fetch, free_port, load, memory_mb, request_bytes, running, serving
+from load import Figures, fetch, free_port, load, memory_mb, processor_seconds, request_bytes, running, serving
 
 from outreach.ledger import Ledger
 from training.release import SCORED, Release, open_release
@@ -226,28 +226,31 @@ def million(bench: Bench) -> Figures:
         release = open_release(home / "releases/current")
         ids = bench.members(release, CONFIG["lookups"])
         messages = [request_bytes("GET", ITEMS.format(member), token) for member in ids]
-        starts = []
+        starts, worked = [], []
         for _ in range(CONFIG["starts"]):
             with serving(home, bench.today, bench.work / "service.log") as (port, pid, seconds):
                 starts.append(round(seconds, 2))
+                worked.append(round(processor_seconds(pid), 2))
                 ready = memory_mb(pid)
                 asked = load(port, messages, 1, CONFIG["seconds"] * 2, 0)
                 time.sleep(7)
                 after = memory_mb(pid)
-        at = time.perf_counter()
+        # Processor time of this thread alone: the look-up waits for nothing but memory.
+        at = time.thread_time()
         for member in ids:
             release.index(member)
-        once = (time.perf_counter() - at) / len(ids) * 1e6
-        at = time.perf_counter()
+        once = (time.thread_time() - at) / len(ids) * 1e6
+        at = time.thread_time()
         for member in ids:
             row = release.index(member)
             assert row is not None and release.predictions["churn_probability"][row] >= 0
-        whole = (time.perf_counter() - at) / len(ids) * 1e6
+        whole = (time.thread_time() - at) / len(ids) * 1e6
         size = sum(path.stat().st_size for path in release.path.rglob("*")) / 2**20
         found[name] = {
             "members": members,
             "release_mb": round(size, 1),
             "ready_s": sorted(starts),
+            "processor_s_until_ready": sorted(worked),
             "memory_when_ready": ready,
             "memory_after_requests": after,
             "recommendations": {key: round(value, 3) for key, value in asked.items()},
