@@ -117,9 +117,10 @@ class Served:
 
     @cached_property
     def items_said(self) -> list[dict[str, Any]]:
-        """What every item list shows of an item, by its code."""
+        """What every item list shows of an item, by its code, with room for what a list says of it."""
+        blank = dict.fromkeys(("rank", "rung", "reason", "due_days", "score"))
         return [
-            {"item_id": row["item_id"], "title": row.get("title"), "category": row.get("category_l1")}
+            {"item_id": row["item_id"], "title": row.get("title"), "category": row.get("category_l1"), **blank}
             for row in self.release.items.catalogue
         ]
 
@@ -209,6 +210,18 @@ class Served:
         if kept is None or kept[0] is not rules:
             kept = self._cold["kept"] = (rules, self.cold_items[rules.allowed[self.cold_items]])
         return kept[1]
+
+    def rules_only_filter(self, rules: Compiled) -> bool:
+        """Whether the rules of the moment neither pin nor boost nor cap; found once a change of the rules."""
+        kept = self._filters.get("kept")
+        if kept is None or kept[0] is not rules:
+            plain = not rules.pins and not rules.caps and bool((rules.factor == 1.0).all())
+            kept = self._filters["kept"] = (rules, plain)
+        return kept[1]
+
+    @cached_property
+    def _filters(self) -> dict[str, tuple[Compiled, bool]]:
+        return {}
 
     @cached_property
     def _cold(self) -> dict[str, tuple[Compiled, NDArray[np.int64]]]:

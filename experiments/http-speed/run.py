@@ -2,7 +2,8 @@
 
     python experiments/http-speed/run.py [routes] [mlflow] [million] [swaps] [--home DEMO] [--work DIR] [--only NAME]
 
-Each part named (all by default) writes its figures into result.json; the others' stay as they are.
+Each part named (all by default) writes its figures into result.json and its table into README.md; the others' stay as they
+are. A finished demo given by --home saves the minutes that making one takes.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 from brand import demo_home, enlarged
 from load import Figures, fetch, free_port, load, memory_mb, processor_seconds, request_bytes, running, serving
+from tables import write as write_tables
 
 from outreach.ledger import Ledger
 from training.release import SCORED, Release, open_release
@@ -316,7 +318,8 @@ def main() -> None:
         figures["load"] = [round(before, 2), round(os.getloadavg()[0], 2)]
         result[part] = (result.get(part, {}) if options.only else {}) | figures
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        print(part, json.dumps(figures, indent=1))
+        write_tables(result)
+        print(part, json.dumps(figures, indent=1), flush=True)
 
 
 if __name__ == "__main__":
