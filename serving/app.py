@@ -12,7 +12,7 @@ from starlette.responses import Response
 from features.errors import InputError
 from serving.access import ROUTES
 from serving.errors import ApiError, answer_api_error, error_response
-from serving.routes import hot, items, lists, members, operation, pages
+from serving.routes import bulk, hot, items, lists, members, operation, pages
 from serving.runtime import Runtime
 
 TITLE = "Huitou 回头"
@@ -29,7 +29,7 @@ def rest_app(runtime: Callable[[], Runtime], hot_routes: hot.HotRoutes) -> FastA
     )
     app.state.runtime = runtime
     app.state.hot = hot_routes
-    for module in (hot, lists, members, items, operation, pages):
+    for module in (hot, lists, members, items, bulk, operation, pages):
         app.include_router(module.routes)
     app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(RequestValidationError, _answer_validation)
