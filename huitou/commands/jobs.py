@@ -2,7 +2,6 @@
 
 import logging
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def command(once: bool, config_file: Path | None, home: str | None) -> None:
         # What makes lists takes a second to import and 200 MB to hold: not before there is something to do.
         from huitou.jobs import run_one
 
-        return run_one(config, ledger, now=lambda: datetime.now().astimezone())
+        return run_one(config, ledger, now=config.now)
 
     try:
         while True:

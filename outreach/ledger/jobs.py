@@ -172,7 +172,10 @@ class JobBook(LedgerCore):
 
 _ANY = (
     sa.select(tables.job.c.job_id)
-    .where(tables.job.c.brand_id == sa.bindparam("brand"), tables.job.c.state.in_(("waiting", "running")))
+    .where(
+        tables.job.c.brand_id == sa.bindparam("brand"),
+        sa.or_(tables.job.c.state == "waiting", tables.job.c.state == "running"),
+    )
     .limit(1)
 )
 
