@@ -211,7 +211,7 @@ class Huitou:
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
         asked = SimpleNamespace(member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised)
-        return _finished("recommend", ctx, asked)
+        return await asyncio.to_thread(_finished, "recommend", ctx, asked)
 
 
 def keep_release_as_model(release: Path) -> str:

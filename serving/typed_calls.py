@@ -18,7 +18,7 @@ from serving.gate import Shortcut
 from serving.routes.shared import audit
 from serving.runtime import Runtime
 
-# Members for whom the model is asked on the spot; more of them are computed beside the other requests.
+# Members for whom the model or the rules are asked on the spot; more of them are answered beside the other requests.
 FEW = 20
 
 Answer = Callable[[Runtime, Call, Any], bytes]
@@ -68,6 +68,15 @@ def answered(name: str, runtime: Runtime, call: Call, asked: Any) -> bytes:
     return body
 
 
+def takes_long(name: str, runtime: Runtime, asked: Any) -> bool:
+    """Whether an answer takes so many milliseconds that other requests should go on meanwhile."""
+    if name == "recommend":
+        return len(asked.member_ids) > FEW
+    if name == "churn" and asked.computed:
+        return len(asked.member_ids) > FEW or not runtime.served.can_compute_at_once
+    return False
+
+
 def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
     """The gate's way to a typed call whose input model BentoML made; None where BentoML has to see the request."""
 
@@ -77,8 +86,7 @@ def shortcut(name: str, model: type[BaseModel]) -> Shortcut:
             asked: Any = model.model_validate(orjson.loads(body))
         except (ValidationError, orjson.JSONDecodeError):
             return None
-        slow = name == "churn" and asked.computed
-        if slow and (len(asked.member_ids) > FEW or not runtime.served.can_compute_at_once):
+        if takes_long(name, runtime, asked):
             return asyncio.to_thread(answered, name, runtime, call, asked)
         return answered(name, runtime, call, asked)
 

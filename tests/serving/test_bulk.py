@@ -1,5 +1,6 @@
 """Bulk calls: an id is found in a batch as it is found alone, and a batch says what its members say one by one."""
 
+import asyncio
 import dataclasses
 import json
 from typing import Any
@@ -10,8 +11,10 @@ from house import House
 from small_brand import MEMBERS
 
 from serving import bulk
+from serving.access import Call, Caller, Doors
 from serving.answers.members import window
 from serving.releases import Served
+from serving.service import shortcuts
 from training import release_rows
 
 ODD = ["m01\0", "\0", "", "m0", "m011", "x" * 500, "zz", "会员", "old-card", "a"]
@@ -85,3 +88,21 @@ def test_the_dates_of_a_batch_are_those_of_the_cards(house: House) -> None:
         for name in ("low", "median", "high"):
             assert found[name] == card[name].isoformat()
         assert found["null_reason"] == card["null_reason"]
+
+
+def test_other_requests_go_on_while_items_for_many_are_made(house: House) -> None:
+    """The gate gets something to wait for where many members are asked about, and the answer itself where few are."""
+    answer = shortcuts()["/recommend"]
+    caller = Caller("t", "analyst", "ana", "")
+    route, _ = Doors().find("POST", "/recommend")
+    assert route is not None
+    call = Call("r", route, {}, caller, house.runtime.live.look())
+    few = answer(house.runtime, call, json.dumps({"member_ids": ["m01", "m02"], "n": 3}).encode())
+    many = answer(house.runtime, call, json.dumps({"member_ids": ["m01", "m02"] * 400, "n": 3}).encode())
+    assert isinstance(few, bytes) and not isinstance(many, bytes) and many is not None
+
+    async def waited() -> bytes:
+        return await many
+
+    assert json.loads(asyncio.run(waited()))["answered"] == 800
+    assert len(json.loads(few)["results"]) == 2
