@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from features.errors import InputError
 from serving.access import ROUTES
-from serving.errors import ApiError, answer_api_error, error_response
+from serving.errors import ApiError, answer_api_error, error_response, ledger_away
 from serving.routes import bulk, hot, items, lists, members, operation, pages
 from serving.runtime import Runtime
 
@@ -83,6 +83,8 @@ async def _answer_input(_: Request, error: Exception) -> Response:
     return error_response(ApiError(400, "invalid_request", str(error)))
 
 
-async def _answer_fault(_: Request, error: Exception) -> Response:
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    if request.app.state.runtime().ledger.is_away(error):
+        return error_response(ledger_away())
     # The gate logs what it was; the caller learns the request's id from the header.
     return error_response(ApiError(500, "internal_error", "something failed on our side"))

@@ -15,7 +15,7 @@ import orjson
 
 from outreach.ledger.live import Live
 from serving.access import BULK, Call, Caller, Doors, Route
-from serving.errors import ApiError, error_body
+from serving.errors import ApiError, error_body, ledger_away
 from serving.runtime import Runtime
 
 log = logging.getLogger("huitou.gate")
@@ -48,6 +48,8 @@ SECURITY = [
         b"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
 ]
+# Answered without asking the ledger: whether the process lives must not depend on whether the database does.
+WITHOUT_LEDGER = frozenset({"/livez", "/metrics", "/static/{name}"})
 JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -109,8 +111,8 @@ class Gate:
                 scope = {**scope, "method": "GET"}
             headers = dict(scope["headers"])
             limited = Limited(receive, headers, runtime.settings.body_limit_bytes)
-            live = runtime.live.look()
-            caller = self._caller(runtime, live, scope, headers, route)
+            live = runtime.live.nothing if template in WITHOUT_LEDGER else runtime.live.look()
+            caller = self._caller(runtime, live, scope, {} if template in WITHOUT_LEDGER else headers, route)
             call = scope["huitou"] = Call(request_id, route, values, caller, live)
             hot = self.hot.get(template)
             if hot is not None:
@@ -136,11 +138,12 @@ class Gate:
             if answered:
                 raise
             await _answer(send_on, error)
-        except Exception:
+        except Exception as error:
             # The client sees a code and the request's id; the log has the rest.
             log.exception("a request failed", extra={"route": template, "request_id": request_id})
             if not answered:
-                await _answer(send_on, ApiError(500, "internal_error", "something failed on our side"))
+                fault = ApiError(500, "internal_error", "something failed on our side")
+                await _answer(send_on, ledger_away() if runtime.ledger.is_away(error) else fault)
         finally:
             runtime.metrics.observe(method, template, status, time.perf_counter() - started)
 
