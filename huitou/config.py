@@ -5,9 +5,11 @@ import tomllib
 import types
 import typing
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from features.errors import InputError
 from outreach.settings import ContactSettings
@@ -67,6 +69,10 @@ class Config:
     @cached_property
     def home(self) -> "Home":
         return Home(Path(self.brand.home))
+
+    def now(self) -> datetime:
+        """The brand's clock: what the service says is said by this one too, wherever the machine stands."""
+        return datetime.now(ZoneInfo(self.serving.timezone))
 
     @property
     def ledger_url(self) -> str:

@@ -31,6 +31,7 @@ from training.propensities import Propensities
 from training.reasons import CODES, reason_parts, told_groups
 from training.release import SCORED, Release, open_release
 from training.release_people import owner_frame
+from training.release_readiness import readiness
 from training.release_writer import (
     ReleaseParts,
     current_release,
@@ -172,6 +173,7 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         people=people(history, ids, as_of, config.contact),
         reason_parts=reasons,
         reason_groups=told_groups(),
+        readiness=readiness(history, as_of, served.horizon_days, served.folders),
     )
     release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
     # Whoever was forgotten since the tables were read is in the release by now: out again, before anybody is served.

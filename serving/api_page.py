@@ -20,7 +20,7 @@ bulk calls. `huitou serve` starts both; `/docs` and `/openapi.json` describe eve
   else answers 404, exactly as one that does not exist; an action that a role may not do answers 403.
 - **Numbers.** Probabilities, scores and propensities go to analyst, operator and admin; a guide gets bands and sentences.
 - **Errors** have one shape: `{"error": {"code", "message", "detail"}}`. A request that does not fit is 400, a body beyond
-  the limit 413, too many requests 429 with `Retry-After`.
+  the limit 413, too many requests 429 with `Retry-After`; while no release is loaded or the ledger cannot be reached 503.
 - **Versions.** Every answer from a model says `model_version`, `as_of`, `source` (model or fallback) and the fallback's reason.
 - **Times** are the brand's own clock. Inputs may carry an offset; answers carry none.
 - **Opt-outs and consents** hold from the next call on. Without personalisation a member gets the store's popular list,
@@ -88,7 +88,8 @@ asked, with an `error` per id where there is none to give (not_found, no_purchas
     client = bentoml.SyncHTTPClient("http://127.0.0.1:3000", token="ht_…")
     client.churn(member_ids=["m01", "m02"], horizon_days=60)
 
-Answers are read from the release. `churn` with `"computed": true` asks the release's curve model again, from the members'
+The OpenAPI file describes these calls as well. Answers are read from the release; yuan are told to the cent, everything else
+to six decimals. `churn` with `"computed": true` asks the release's curve model again, from the members'
 vectors: the same figures to rounding, for whoever wants to check a release.
 
 ## Outcomes

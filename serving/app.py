@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from features.errors import InputError
 from serving.access import ROUTES
-from serving.errors import ApiError, answer_api_error, error_response
-from serving.routes import hot, items, lists, members, operation, pages
+from serving.errors import ApiError, answer_api_error, error_response, ledger_away
+from serving.routes import bulk, hot, items, lists, members, operation, pages
 from serving.runtime import Runtime
 
 TITLE = "Huitou 回头"
@@ -29,7 +29,7 @@ def rest_app(runtime: Callable[[], Runtime], hot_routes: hot.HotRoutes) -> FastA
     )
     app.state.runtime = runtime
     app.state.hot = hot_routes
-    for module in (hot, lists, members, items, operation, pages):
+    for module in (hot, lists, members, items, bulk, operation, pages):
         app.include_router(module.routes)
     app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -83,6 +83,8 @@ async def _answer_input(_: Request, error: Exception) -> Response:
     return error_response(ApiError(400, "invalid_request", str(error)))
 
 
-async def _answer_fault(_: Request, error: Exception) -> Response:
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    if request.app.state.runtime().ledger.is_away(error):
+        return error_response(ledger_away())
     # The gate logs what it was; the caller learns the request's id from the header.
     return error_response(ApiError(500, "internal_error", "something failed on our side"))

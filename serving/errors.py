@@ -24,6 +24,13 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(404, "not_found", f"no {what} {name!r} here")
 
 
+def ledger_away() -> ApiError:
+    """503: the ledger cannot be reached, and without it nobody can be let in and nothing kept back."""
+    return ApiError(
+        503, "ledger_away", "the ledger cannot be reached at the moment; try again", None, {"retry-after": "5"}
+    )
+
+
 def error_body(code: str, message: str, detail: Any = None) -> bytes:
     """The one shape."""
     return orjson.dumps({"error": {"code": code, "message": message, "detail": detail}}, default=str)

@@ -15,7 +15,7 @@ import orjson
 
 from outreach.ledger.live import Live
 from serving.access import BULK, Call, Caller, Doors, Route
-from serving.errors import ApiError, error_body
+from serving.errors import ApiError, error_body, ledger_away
 from serving.runtime import Runtime
 
 log = logging.getLogger("huitou.gate")
@@ -27,7 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 Hot = Callable[[Runtime, Scope, Call], Answer]
-Shortcut = Callable[[Runtime, Call, bytes], bytes | None]
+Shortcut = Callable[[Runtime, Call, bytes], bytes | Awaitable[bytes] | None]
 
 COOKIE = "huitou"
 # A browser sends this header only from our own page's script: a cookie alone may not change anything.
@@ -48,6 +48,8 @@ SECURITY = [
         b"manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
 ]
+# Answered without asking the ledger: whether the process lives must not depend on whether the database does.
+WITHOUT_LEDGER = frozenset({"/livez", "/metrics", "/static/{name}"})
 JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -60,7 +62,8 @@ class Gate:
         runtime: gives the worker's state.
         rest: the REST app, for paths that BentoML would answer itself (health, metrics).
         hot: templates answered right here, without routing twice: template -> function.
-        shortcuts: typed calls whose plain JSON bodies are answered right here: template -> function.
+        shortcuts: typed calls whose plain JSON bodies are answered right here: template -> function; what takes long is
+            awaited, what the function does not understand (None) goes BentoML's way.
     """
 
     def __init__(
@@ -108,8 +111,8 @@ class Gate:
                 scope = {**scope, "method": "GET"}
             headers = dict(scope["headers"])
             limited = Limited(receive, headers, runtime.settings.body_limit_bytes)
-            live = runtime.live.look()
-            caller = self._caller(runtime, live, scope, headers, route)
+            live = runtime.live.nothing if template in WITHOUT_LEDGER else runtime.live.look()
+            caller = self._caller(runtime, live, scope, {} if template in WITHOUT_LEDGER else headers, route)
             call = scope["huitou"] = Call(request_id, route, values, caller, live)
             hot = self.hot.get(template)
             if hot is not None:
@@ -122,6 +125,8 @@ class Gate:
                 if finished is None:
                     await self.app(scope, whole, Reshaped(send_on))
                 else:
+                    if not isinstance(finished, bytes):
+                        finished = await finished
                     length = (b"content-length", str(len(finished)).encode())
                     await send_on({"type": "http.response.start", "status": 200, "headers": [JSON, length]})
                     await send_on({"type": "http.response.body", "body": finished})
@@ -133,11 +138,12 @@ class Gate:
             if answered:
                 raise
             await _answer(send_on, error)
-        except Exception:
+        except Exception as error:
             # The client sees a code and the request's id; the log has the rest.
             log.exception("a request failed", extra={"route": template, "request_id": request_id})
             if not answered:
-                await _answer(send_on, ApiError(500, "internal_error", "something failed on our side"))
+                fault = ApiError(500, "internal_error", "something failed on our side")
+                await _answer(send_on, ledger_away() if runtime.ledger.is_away(error) else fault)
         finally:
             runtime.metrics.observe(method, template, status, time.perf_counter() - started)
 

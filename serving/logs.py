@@ -41,10 +41,10 @@ class JsonLines(logging.Formatter):
 
 
 def structured_logs(level: int = logging.INFO) -> None:
-    """Send our own and BentoML's loggers to standard error as JSON lines."""
+    """Send our own, BentoML's and the web server's loggers to standard error as JSON lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name in ("huitou", "bentoml"):
+    for name in ("huitou", "bentoml", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -69,7 +69,12 @@ class Served:
     def computed_survival(self, rows: np.ndarray) -> np.ndarray:
         """S at the grid's days of these rows, float32 [rows, grid], computed from their vectors by the release's model."""
         vectors = np.ascontiguousarray(self.release.vectors[rows])
-        return self.curve_model.survival(vectors, [str(name) for name in self.release.manifest["columns"]])
+        return self.curve_model.survival(vectors, self.columns)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names of the vectors' columns."""
+        return [str(name) for name in self.release.manifest["columns"]]
 
     def reasons(self, row: int) -> list[tuple[dict[str, str], float]]:
         """The groups of a member's numbers that may be told and what each adds to logit(churn), the weightiest first.
@@ -85,9 +90,7 @@ class Served:
             from training.reasons import reason_parts
 
             vectors = np.ascontiguousarray(self.release.vectors[[row]])
-            parts = reason_parts(self.curve_model, vectors, [str(name) for name in self.release.manifest["columns"]])[
-                0
-            ]
+            parts = reason_parts(self.curve_model, vectors, self.columns)[0]
         told = [(group, part) for group, part in zip(groups, parts.tolist(), strict=True) if "zh" in group]
         return sorted(told, key=lambda pair: -abs(pair[1]))
 
@@ -114,9 +117,10 @@ class Served:
 
     @cached_property
     def items_said(self) -> list[dict[str, Any]]:
-        """What every item list shows of an item, by its code."""
+        """What every item list shows of an item, by its code, with room for what a list says of it."""
+        blank = dict.fromkeys(("rank", "rung", "reason", "due_days", "score"))
         return [
-            {"item_id": row["item_id"], "title": row.get("title"), "category": row.get("category_l1")}
+            {"item_id": row["item_id"], "title": row.get("title"), "category": row.get("category_l1"), **blank}
             for row in self.release.items.catalogue
         ]
 
@@ -206,6 +210,18 @@ class Served:
         if kept is None or kept[0] is not rules:
             kept = self._cold["kept"] = (rules, self.cold_items[rules.allowed[self.cold_items]])
         return kept[1]
+
+    def rules_only_filter(self, rules: Compiled) -> bool:
+        """Whether the rules of the moment neither pin nor boost nor cap; found once a change of the rules."""
+        kept = self._filters.get("kept")
+        if kept is None or kept[0] is not rules:
+            plain = not rules.pins and not rules.caps and bool((rules.factor == 1.0).all())
+            kept = self._filters["kept"] = (rules, plain)
+        return kept[1]
+
+    @cached_property
+    def _filters(self) -> dict[str, tuple[Compiled, bool]]:
+        return {}
 
     @cached_property
     def _cold(self) -> dict[str, tuple[Compiled, NDArray[np.int64]]]:

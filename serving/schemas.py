@@ -335,6 +335,86 @@ class RecommendationPost(Asked):
     personalised: bool = Field(default=True, description="false gives the list that is equal for all")
 
 
+class MembersPost(BaseModel):
+    """Up to 1,000 members; BentoML's typed calls let unknown fields pass."""
+
+    member_ids: Annotated[list[str], Field(min_length=1, max_length=1000, description="up to 1,000 member ids")]
+
+
+class ChurnPost(MembersPost):
+    horizon_days: Annotated[int | None, Field(ge=1, le=730)] = None
+    computed: Annotated[bool, Field(description="ask the model again instead of reading the release")] = False
+
+
+class RecommendPost(MembersPost):
+    slate: Annotated[str, Field(pattern="^(again|new|mixed)$")] = "mixed"
+    n: Annotated[int, Field(ge=1, le=50)] = 10
+    store_id: str | None = None
+    personalised: bool = True
+
+
+class RowError(BaseModel):
+    code: str = Field(description="not_found, no_purchase (registered only) or not_scored (left out of scoring)")
+    message: str
+
+
+class MemberRow(BaseModel):
+    """One member's row, in the order asked; a row with an error has no other fields."""
+
+    member_id: str
+    error: RowError | None = None
+
+
+class ChurnRow(MemberRow):
+    churn_probability: float | None = Field(default=None, description="P(no purchase within horizon_days)")
+    horizon_days: int | None = None
+
+
+class NextPurchaseRow(MemberRow):
+    return_probability: float | None = None
+    low: dt.date | None = None
+    median: dt.date | None = None
+    high: dt.date | None = None
+    null_reason: str | None = Field(default=None, description="why there is no window")
+
+
+class ValueRow(MemberRow):
+    expected_spend_yuan: float | None = Field(default=None, description="net, over the next year")
+    expected_spend_low_yuan: float | None = None
+    expected_spend_high_yuan: float | None = None
+    expected_orders: float | None = None
+    tier: str | None = None
+
+
+class RecommendRow(MemberRow):
+    personalised: bool
+    source: str
+    fallback_reason: str | None
+    items: list[ItemSaid]
+    short: int
+    why_short: str | None
+
+
+class BulkAnswer(Versioned):
+    answered: int = Field(description="rows without an error")
+
+
+class ChurnAnswer(BulkAnswer):
+    results: list[ChurnRow]
+
+
+class NextPurchaseAnswer(BulkAnswer):
+    results: list[NextPurchaseRow]
+
+
+class ValueAnswer(BulkAnswer):
+    results: list[ValueRow]
+
+
+class RecommendAnswer(BulkAnswer):
+    results: list[RecommendRow]
+
+
 class ItemsAnswer(Versioned):
     item_id: str
     store_id: str | None = None

@@ -38,6 +38,9 @@ TIMEOUT_SECONDS = 5
 # Full collections walk everything alive and stop the worker; what is loaded at the start is frozen, the rest is rarely full.
 GC_THRESHOLDS = (50_000, 50, 1_000)
 
+# The gate leaves its Call under this name in the scope of a request.
+PASSED = "huitou"
+
 MemberIds = Annotated[list[str], Field(min_length=1, max_length=1000, description="up to 1,000 member ids")]
 
 
@@ -126,6 +129,10 @@ class LazyGate:
         self._gate: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if PASSED in scope:
+            # `application` put a gate in front of BentoML's middlewares already.
+            await self._behind(scope, receive, send)
+            return
         if self._gate is None:
             from serving.gate import Gate
 
@@ -204,7 +211,7 @@ class Huitou:
     ) -> dict[str, Any]:
         """Items to recommend, per member."""
         asked = SimpleNamespace(member_ids=member_ids, slate=slate, n=n, store_id=store_id, personalised=personalised)
-        return _finished("recommend", ctx, asked)
+        return await asyncio.to_thread(_finished, "recommend", ctx, asked)
 
 
 def keep_release_as_model(release: Path) -> str:
@@ -225,6 +232,11 @@ def shortcuts() -> dict[str, Any]:
 
     apis = cast(Any, Huitou).apis  # the decorator made a Service of it
     return {f"/{name}": shortcut(name, apis[name].input_spec) for name in ANSWERS}
+
+
+def application() -> LazyGate:
+    """The whole service as one ASGI app, with the gate in front of everything of BentoML's: what `huitou serve` runs."""
+    return LazyGate(cast(Any, Huitou).to_asgi(is_main=False))
 
 
 Huitou.add_asgi_middleware(LazyGate)  # type: ignore[attr-defined]  # the decorator made a Service of it

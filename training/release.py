@@ -15,6 +15,7 @@ releases/<id>/
     items/*.npy, items/catalogue.json, items/popular.json
     items/sold.npy, items/sellable.npy, items/cycle_days.npy [items]; items/own_at.npy, items/own.npy: see ItemArrays
     people/, members/friend.npy, members/held_out.npy: see training.release_people; absent from releases of older versions
+    index/, members/rows/: see training.release_index and training.release_rows; absent from releases of older versions
     stores.json, guides.json rows of the contract; aliases.json old card number -> member id
 """
 
@@ -30,10 +31,13 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import HuitouError
+from training.release_index import IdIndex, Keys, searched
 from training.release_people import People, read_people
 
 SCHEMA = 1
 SCORED, COLD, NEVER_SCORED = 0, 1, 2
+# Bulk calls whose answers are held ready as text.
+TASKS = ("churn", "next_purchase", "value")
 # Files up to this size are hashed whenever a worker loads; larger ones were hashed when the release was written and
 # are only measured, so that a worker with a million members is ready in seconds.
 HASHED_AT_LOAD_BYTES = 4_000_000
@@ -122,6 +126,8 @@ class Release:
     friend: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     held_out: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     contacted: npt.NDArray[np.int32] | None = field(default=None, repr=False)
+    by_hash: IdIndex | None = field(default=None, repr=False)
+    ready_rows: Mapping[str, npt.NDArray[np.bytes_]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def stores(self) -> tuple[dict[str, Any], ...]:
@@ -148,6 +154,14 @@ class Release:
             return None
         row = int(self.ids.searchsorted(np.bytes_(key)))
         return row if row < len(self.ids) and self.ids[row] == key else None
+
+    def rows_of(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Rows of many ids in the dtype of `ids`; -1 where the release does not know one. Old cards are not followed."""
+        if not len(self.ids):
+            return np.full(len(keys), -1, np.int64)
+        if self.by_hash is not None:
+            return self.by_hash.find(keys)
+        return searched(self.ids, keys)
 
     def card(self, row: int) -> dict[str, Any]:
         """The member's card: level, store, guide, last purchases, preference, ... as a JSON object."""
@@ -222,7 +236,17 @@ def _checked_manifest(path: Path) -> dict[str, Any]:
 def open_release(path: Path) -> Release:
     """Map a release folder (or the `current` link). Raises BrokenRelease where it is incomplete or was changed."""
     path = path.resolve()
-    manifest = _checked_manifest(path)
+    return mapped(path, _checked_manifest(path))
+
+
+def mapped(path: Path, manifest: Mapping[str, Any]) -> Release:
+    """Map a folder that a manifest describes, without checking its files. Raises BrokenRelease where it is incomplete.
+
+    Of a signed folder nothing is read but what the manifest names.
+    """
+
+    def there(name: str) -> bool:
+        return name in manifest["files"] if "files" in manifest else (path / name).is_file()
 
     def array(name: str) -> Any:
         try:
@@ -233,7 +257,7 @@ def open_release(path: Path) -> Release:
 
     def newer(name: str) -> Any:
         """An array that releases of older versions lack."""
-        return array(name) if f"{name}.npy" in manifest["files"] else None
+        return array(name) if there(f"{name}.npy") else None
 
     catalogue = json.loads((path / "items/catalogue.json").read_text(encoding="utf-8"))
     popular = json.loads((path / "items/popular.json").read_text(encoding="utf-8"))
@@ -254,10 +278,11 @@ def open_release(path: Path) -> Release:
     )
     cards_at = array("members/cards_at")
     empty = not len(cards_at) or not int(cards_at[-1])
+    ids = array("members/ids")
     release = Release(
         path=path,
         manifest=manifest,
-        ids=array("members/ids"),
+        ids=ids,
         kind=array("members/kind"),
         predictions={name: array(f"members/{name}") for name in manifest["predictions"]},
         codes={name: array(f"members/codes/{name}") for name in manifest["labels"]},
@@ -270,10 +295,12 @@ def open_release(path: Path) -> Release:
         else np.memmap(path / "members/cards.bin", np.uint8, mode="r").view(np.ndarray),
         items=items,
         reason_parts=newer("members/reasons"),
-        people=read_people(path) if "people/rows.npy" in manifest["files"] else None,
+        people=read_people(path) if there("people/rows.npy") else None,
         friend=newer("members/friend"),
         held_out=newer("members/held_out"),
         contacted=newer("members/contacted"),
+        by_hash=IdIndex(ids, array("index/table")) if there("index/table.npy") else None,
+        ready_rows={task: array(f"members/rows/{task}") for task in TASKS if there(f"members/rows/{task}.npy")},
     )
     members = len(release.ids)
     lengths = {name: len(values) for name, values in release.predictions.items()} | {
@@ -282,6 +309,7 @@ def open_release(path: Path) -> Release:
         "vectors": len(release.vectors),
         "cards_at": len(release.cards_at) - 1,
         **{name: len(values) for name, values in release.items.slates.items()},
+        **{f"rows/{name}": len(values) for name, values in release.ready_rows.items()},
     }
     if items.own_at is not None:
         lengths["own_at"] = len(items.own_at) - 1

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from training.release import Release, open_release, sign
+from training.release_index import write_index
 from training.release_people import rewrite_people
 from training.release_writer import current_release, list_releases, point_current_at
 
@@ -82,6 +83,8 @@ def _write_without(release: Release, row: int, target: Path, *, release_id: str 
         np.save(path, np.delete(values, row, axis=0), allow_pickle=False)
     _forget_owned(release, row, staging)
     rewrite_people(staging, row)
+    if release.by_hash is not None:
+        write_index(staging, np.load(staging / "members/ids.npy", allow_pickle=False))
     start, end = int(release.cards_at[row]), int(release.cards_at[row + 1])
     blob = np.asarray(release.cards)
     (staging / "members/cards.bin").write_bytes(blob[:start].tobytes() + blob[end:].tobytes())

@@ -24,8 +24,10 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from features.vectors import COLUMNS, MemberVectors
 from training.curve_model import CurveModel
-from training.release import SCHEMA, BrokenRelease, Release, open_release, sign
+from training.release import SCHEMA, BrokenRelease, Release, mapped, open_release, sign
+from training.release_index import write_index
 from training.release_people import write_people
+from training.release_rows import write_rows
 from training.scoring import ModelSource, Predictions
 
 # A label column holds at most 254 labels; 255 is null.
@@ -44,6 +46,7 @@ class ReleaseParts:
     places: rows of stores and guides. aliases: old card number -> member. models: folder of each task's saved model. sources: which version serves each task, and why.
     fingerprint: digest of the input tables. people: guide_id, store_id, is_friend, held_out in the order of the members. columns of `vectors` are features.vectors.COLUMNS.
     reason_parts: what made each member's churn score, [members, reason_groups], NaN where it was not computed.
+    readiness: see training.release_readiness.
     """
 
     brand_id: str
@@ -62,6 +65,7 @@ class ReleaseParts:
     people: pd.DataFrame | None = None
     reason_parts: npt.NDArray[np.float32] | None = None
     reason_groups: Sequence[Mapping[str, str]] = ()
+    readiness: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def release_id(parts: ReleaseParts) -> str:
@@ -120,11 +124,15 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "labels": labels,
         "propensities": dict(parts.predictions.propensities),
         "reason_groups": [dict(group) for group in parts.reason_groups],
+        "readiness": {task: dict(said) for task, said in parts.readiness.items()},
         "item_reasons": list(parts.item_reasons),
         "item_rungs": list(parts.item_rungs),
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},
         "model_version": "+".join(f"{t}:{s.version}" for t, s in sorted(parts.sources.items())),
     }
+    made_of = mapped(staging, manifest)
+    write_index(staging, made_of.ids)
+    write_rows(made_of)
     sign(staging, manifest)
     _flush(staging)
     progress("verifying", 0.85)

@@ -6,7 +6,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,8 @@ def command(members: int, serve: bool, port: int, config_file: Path | None, home
         with bar(title) as tell:
             return work(tell)
 
-    demo = run_demo(config, members, today=date.today(), now=datetime.now().astimezone(), stage=stage)
+    now = config.now()
+    demo = run_demo(config, members, today=now.date(), now=now, stage=stage)
     manifest, plan = demo.release.manifest, demo.lists.plan
     facts(
         "Demo",

@@ -1,7 +1,7 @@
 """`huitou exposures`: what was shown, what came of it, and what exploring more or less would bring."""
 
 import json
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def command(
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
     try:
-        day = date.fromisoformat(before) if before else datetime.now().astimezone().date()
+        day = date.fromisoformat(before) if before else config.now().date()
     except ValueError as error:
         raise InputError(f"exposures: --before must be YYYY-MM-DD, found {before!r}") from error
     ledger = ledger_of(config)

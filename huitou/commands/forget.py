@@ -1,7 +1,6 @@
 """`huitou forget MEMBER`: a member leaves the ledger and every release, and a receipt says what was removed."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -21,7 +20,9 @@ def command(member_id: str, config_file: Path | None, home: str | None) -> None:
 
     config = load_config(config_file, home=home)
     ledger = Ledger(config.ledger_url, brand_id=config.brand.id)
-    receipt = forget_everywhere(ledger, places_of(config.place), member_id, at=datetime.now().replace(microsecond=0))
+    receipt = forget_everywhere(
+        ledger, places_of(config.place), member_id, at=config.now().replace(tzinfo=None, microsecond=0)
+    )
     folder = config.home.path / "receipts"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{receipt['receipt_id']}.json"

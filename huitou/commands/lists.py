@@ -1,6 +1,6 @@
 """`huitou lists`: the contact lists of a day."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
@@ -32,7 +32,7 @@ def command(folder: Path | None, day: str | None, config_file: Path | None, home
     with bar("lists") as tell:
         ledger = ledger_of(config)
         tables = read_people(config)[0]
-        written = write_lists(config, tables, release, ledger, wanted, now=datetime.now().astimezone(), progress=tell)
+        written = write_lists(config, tables, release, ledger, wanted, now=config.now(), progress=tell)
     plan = written.plan
     table(f"Lists of {wanted}", ["", "members"], [("eligible", plan.eligible), *sorted(plan.excluded.items())])
     out.print(f"order: {written.learned.why}")

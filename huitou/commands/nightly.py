@@ -1,6 +1,5 @@
 """`huitou nightly`: everything a brand needs before the shops open."""
 
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ def command(folder: Path | None, config_file: Path | None, home: str | None) -> 
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
     with bar("nightly") as tell:
-        night = nightly(config, now=datetime.now().astimezone(), progress=tell)
+        night = nightly(config, now=config.now(), progress=tell)
     facts(
         "Night done",
         {

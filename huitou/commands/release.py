@@ -1,6 +1,5 @@
 """`huitou release`: score every member and publish a release."""
 
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -20,7 +19,7 @@ def command(folder: Path | None, config_file: Path | None, home: str | None) -> 
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
     with bar("release") as tell:
-        release = make_release(config, read_brand(config), now=datetime.now().astimezone(), progress=tell)
+        release = make_release(config, read_brand(config), now=config.now(), progress=tell)
     facts(
         "Release",
         {

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -39,34 +40,34 @@ def command(
     place = dataclasses.replace(config.place, settings=settings)
     place.home.mkdir(parents=True, exist_ok=True)
     Ledger(place.ledger_url, brand_id=place.brand_id).close()
-    environment = {**os.environ, **place.as_environment()}
+    os.environ.update(place.as_environment())
     if settings.workers > 1:
         # Several workers add their metrics up through files of this run.
         shared = place.home / "run" / "metrics"
         shutil.rmtree(shared, ignore_errors=True)
         shared.mkdir(parents=True)
-        environment["PROMETHEUS_MULTIPROC_DIR"] = str(shared.resolve())
-    bento = [sys.executable, "-m", "bentoml", "serve", "serving.service:Huitou"]
-    bento += ["--host", settings.host, "--port", str(settings.port)]
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared.resolve())
     errors.print(f"serving {place.releases} on http://{settings.host}:{settings.port}/guide  (Ctrl-C ends it)")
     helper = None
     if jobs:
         run_jobs = [sys.executable, "-m", "huitou", "jobs", "--home", str(place.home)]
         run_jobs += ["--config", str(config_file)] if config_file else []
-        helper = subprocess.Popen(run_jobs, env=environment)
-    server = subprocess.Popen(bento, env=environment)
+        helper = subprocess.Popen(run_jobs)
 
-    def end(*_: object) -> None:
-        server.terminate()
+    def ended_early(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
 
-    signal.signal(signal.SIGTERM, end)
+    # Until the server listens to signals itself; it gives this handler back when it ends.
+    signal.signal(signal.SIGTERM, ended_early)
+    code = 1
     try:
-        code = server.wait()
+        from serving.server import run
+
+        code = run(settings.host, settings.port, settings.workers)
     except KeyboardInterrupt:
-        server.terminate()
-        code = server.wait(timeout=30)
+        code = 0
     finally:
         if helper is not None:
             helper.terminate()
             helper.wait(timeout=30)
-    sys.exit(0 if code in (0, -signal.SIGTERM, -signal.SIGINT, 130, 143) else 1)
+    sys.exit(code)

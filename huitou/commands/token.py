@@ -1,12 +1,15 @@
 """`huitou token create|list|revoke`: who may call the service, and as what."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from huitou.options import config_options
+
+if TYPE_CHECKING:
+    from huitou.config import Config
 
 
 @click.group("token")
@@ -25,9 +28,10 @@ def create(
     role: str, guide: str, store: str, label: str, days: int | None, config_file: Path | None, home: str | None
 ) -> None:
     """Make a token and print it. It is shown this once: only its hash is kept."""
-    now = datetime.now().astimezone()
+    config = _config(config_file, home)
+    now = config.now()
     ends = now + timedelta(days=days) if days else None
-    ledger = _ledger(config_file, home)
+    ledger = _ledger(config)
     clear = ledger.create_token(role, subject=guide, store_id=store, label=label, at=now, expires_at=ends)
     click.echo(clear)
 
@@ -39,7 +43,7 @@ def list_(config_file: Path | None, home: str | None) -> None:
     from huitou.console import table
 
     rows = []
-    for token in _ledger(config_file, home).tokens():
+    for token in _ledger(_config(config_file, home)).tokens():
         state = (
             "revoked"
             if token["revoked_at"]
@@ -59,14 +63,19 @@ def list_(config_file: Path | None, home: str | None) -> None:
 @config_options
 def revoke(token_id: str, config_file: Path | None, home: str | None) -> None:
     """Revoke a token by its id; it fails from the next call on."""
-    _ledger(config_file, home).revoke_token(token_id, at=datetime.now().astimezone())
+    config = _config(config_file, home)
+    _ledger(config).revoke_token(token_id, at=config.now())
     click.echo(f"{token_id} revoked")
 
 
-def _ledger(config_file: Path | None, home: str | None) -> Any:
+def _config(config_file: Path | None, home: str | None) -> "Config":
     from huitou.config import load_config
+
+    return load_config(config_file, home=home)
+
+
+def _ledger(config: "Config") -> Any:
     from outreach.ledger import Ledger
 
-    config = load_config(config_file, home=home)
     config.home.path.mkdir(parents=True, exist_ok=True)
     return Ledger(config.ledger_url, brand_id=config.brand.id)

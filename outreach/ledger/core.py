@@ -117,6 +117,13 @@ class LedgerCore:
             seen = self._local.revisions = (version, dict(self.rows(_REVISIONS, key)))
         return seen[1]
 
+    def is_away(self, error: BaseException) -> bool:
+        """Whether an error says that the database cannot be reached or used at the moment, rather than that we erred."""
+        driver = self.engine.dialect.loaded_dbapi
+        return isinstance(
+            error, (sa.exc.OperationalError, sa.exc.InterfaceError, driver.OperationalError, driver.InterfaceError)
+        )
+
     def close(self) -> None:
         """Give back this thread's connection and the pool's."""
         held = getattr(self._local, "connection", None)

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from outreach.ledger import tables
 from outreach.ledger.core import LedgerCore, plain_row
 
-# A running job whose worker has not finished after this long is taken for dead and may be claimed again.
-LEASE = dt.timedelta(minutes=30)
+# A worker says every so often that it is still at its job; one that has not for the length of a lease is taken for dead,
+# and its job may be claimed again.
+HEARTBEAT = dt.timedelta(seconds=30)
+LEASE = dt.timedelta(minutes=2)
 # A job that has failed this often with its worker dying is given up.
 ATTEMPTS = 5
 
@@ -90,15 +92,15 @@ class JobBook(LedgerCore):
                 )
             )
 
-    def release_jobs(self, kind: str) -> int:
-        """Put running jobs back in the queue: for a worker that starts and knows it is the only one."""
+    def keep_job(self, job_id: str, *, at: dt.datetime) -> None:
+        """Say that the worker is still at a job."""
         c = tables.job.c
         with self.writing("jobs") as connection:
-            return connection.execute(
+            connection.execute(
                 tables.job.update()
-                .where(c.brand_id == self.brand_id, c.kind == kind, c.state == "running")
-                .values(state="waiting")
-            ).rowcount
+                .where(c.brand_id == self.brand_id, c.job_id == job_id, c.state == "running")
+                .values(started_at=at)
+            )
 
     def job(self, job_id: str) -> dict[str, Any] | None:
         """One job, or None."""
@@ -110,6 +112,10 @@ class JobBook(LedgerCore):
                 .first()
             )
         return None if row is None else _job_of(row)
+
+    def any_job(self) -> bool:
+        """Whether any job waits or runs."""
+        return bool(self.rows(_ANY, {"brand": self.brand_id}))
 
     def running_jobs(self, kind: str) -> list[dict[str, Any]]:
         """Jobs of a kind that wait or run."""
@@ -162,6 +168,16 @@ class JobBook(LedgerCore):
         with self.reading() as connection:
             row = connection.execute(wanted.order_by(c.date.desc()).limit(1)).first()
         return None if row is None else (row.date, orjson.loads(row.body_json))
+
+
+_ANY = (
+    sa.select(tables.job.c.job_id)
+    .where(
+        tables.job.c.brand_id == sa.bindparam("brand"),
+        sa.or_(tables.job.c.state == "waiting", tables.job.c.state == "running"),
+    )
+    .limit(1)
+)
 
 
 def _job_of(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -83,6 +84,11 @@ class LiveLedger:
         self.ledger = ledger
         self._clock = clock
         self.tokens, self.members, self.stock, self.lists = Shelf(), Shelf(), Shelf(), Shelf()
+
+    @cached_property
+    def nothing(self) -> "Live":
+        """The view of a call that needs nothing of the ledger."""
+        return Live(self, {}, -1)
 
     def look(self) -> "Live":
         """The view for one call."""

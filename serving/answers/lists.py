@@ -229,10 +229,21 @@ def may_touch(caller: Caller, task: dict[str, Any]) -> bool:
 
 
 def _no_list(runtime: Runtime, guide_id: str, date: dt.date | None) -> ApiError:
-    if runtime.ledger.running_jobs("regenerate_lists"):
+    if any(
+        _makes(runtime, job["request"], guide_id, date) for job in runtime.ledger.running_jobs("regenerate_lists")
+    ):
         return ApiError(409, "being_built", "the list is being built", None, {"Retry-After": "10"})
     when = f"of {date}" if date else "so far"
     return ApiError(404, "not_found", f"no list {when} for guide {guide_id!r}")
+
+
+def _makes(runtime: Runtime, request: Mapping[str, Any], guide_id: str, date: dt.date | None) -> bool:
+    """Whether a job that was asked for makes this guide's list of this day (of any day where none is named)."""
+    if date is not None and request.get("date") != date.isoformat():
+        return False
+    if request.get("guides"):
+        return guide_id in request["guides"]
+    return not request.get("store") or request["store"] == store_of_guide(runtime, guide_id)
 
 
 def _suggested(served: Served, item: dict[str, Any]) -> dict[str, Any]:

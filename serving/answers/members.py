@@ -11,6 +11,7 @@ from serving.errors import not_found
 from serving.releases import Served
 from serving.runtime import Runtime
 from training.release import SCORED
+from training.release_rows import said_number
 
 # A member on somebody's list within these days may be seen by that guide, though the member is another's or nobody's.
 LISTED_DAYS = 14
@@ -82,7 +83,8 @@ def member_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str,
         **versions(served, "churn", "curve"),
     }
     if caller.sees_scores:
-        answer |= {name: prediction(served, name, row) for name in SCORES}
+        held = {name: prediction(served, name, row) for name in SCORES}
+        answer |= {name: None if value is None else said_number(name, value) for name, value in held.items()}
     return answer
 
 
@@ -155,7 +157,7 @@ def channels(runtime: Runtime, member_id: str, card: dict[str, Any], standing: S
 def timeline(runtime: Runtime, member_id: str, card: dict[str, Any]) -> list[dict[str, Any]]:
     """Purchases and contacts in one line of time, newest first."""
     rows = [
-        {"day": str(visit.get("day")), "kind": "purchase", "what": [i.get("title") for i in visit.get("items", [])]}
+        {"day": str(visit.get("day")), "kind": "purchase", "what": [_bought(i) for i in visit.get("items", [])]}
         for visit in card.get("last_visits") or []
     ]
     last = card.get("last_contact")
@@ -168,6 +170,13 @@ def timeline(runtime: Runtime, member_id: str, card: dict[str, Any]) -> list[dic
         for outcome in runtime.ledger.outcomes_of_member(member_id)
     ]
     return sorted(rows, key=lambda row: (str(row["day"]), str(row["kind"])), reverse=True)
+
+
+def _bought(item: dict[str, Any]) -> str | None:
+    """An item of a visit and how many of it, where there were several."""
+    title = item.get("title") or item.get("item_id")
+    pieces = round(item.get("qty") or 1)
+    return f"{title} ×{pieces}" if title and pieces > 1 else title
 
 
 def versions(served: Served, *tasks: str) -> dict[str, Any]:

@@ -25,9 +25,11 @@ OTHERS = (
     *("refused", "do_not_contact", "wrong_person", "unfriended", "complaint"),
 )
 STOPPING = ("refused", "do_not_contact", "wrong_person", "unfriended", "complaint")
+# Reasons that ask the guide not to sell: items are there for when the member asks.
+NO_SELLING = ("BIRTHDAY", "CARE", "TOUCH")
 SCRIPT_KEYS = (
     *("noted", "undo", "undone", "copied", "copy_failed", "queued", "sent_all", "refused_by_server", "done_of"),
-    *("failed", "turned_off", "handed_over", "choose_tasks", "refresh_asked"),
+    *("failed", "turned_off", "handed_over", "choose_tasks", "refresh_asked", "refresh_sure"),
 )
 
 
@@ -105,6 +107,7 @@ def render(template: str, language: str, today: dt.date, *, who: str = "", keep:
         "left_out": lambda code: words.left_out_word(code, language),
         "others": OTHERS,
         "stopping": STOPPING,
+        "no_selling": NO_SELLING,
         "script_words": _script_words(language, today, who),
     }
 

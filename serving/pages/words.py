@@ -30,6 +30,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "waiting": ("待联系", "To do"),
     "done": ("已完成", "Done"),
     "why_suggest": ("可以聊聊", "You may mention"),
+    "if_asked": ("会员问起时可以聊", "If the member asks"),
     "draft": ("消息草稿", "Draft message"),
     "copy": ("复制", "Copy"),
     "copied": ("已复制", "Copied"),
@@ -69,11 +70,10 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "bought_times": ("{n}次", "{n} times"),
     "no_preference": ("还没有购买，看不出偏好", "no purchase yet, no preference to see"),
     "value_tier": ("价值等级", "Value tier"),
+    "tier_note": ("按预计一年消费分A、B、C", "by expected spend of the next year"),
     "no_tier": ("还没有等级", "no tier yet"),
     "rhythm": ("购买节奏", "Rhythm"),
     "next_purchase": ("下次购买", "Next purchase"),
-    "recent_purchases": ("最近购买", "Recent purchases"),
-    "no_purchase": ("还没有购买记录", "no purchase so far"),
     "timeline": ("往来记录", "Timeline"),
     "purchase": ("购买", "purchase"),
     "contact": ("联系", "contact"),
@@ -111,6 +111,10 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "how_title": ("推荐和名单是怎么来的", "How lists and recommendations are made"),
     "skip": ("跳到名单", "Skip to the list"),
     "refresh_lists": ("重新生成名单", "Make new lists"),
+    "refresh_sure": (
+        "没有开始的任务会换成新名单，确定吗？",
+        "Tasks that were not started give way to new ones. Go on?",
+    ),
     "refresh_asked": ("已开始重新生成，稍后刷新", "New lists are being made; refresh in a while"),
 }
 

@@ -6,6 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from serving.answers.deletion import forget_member
+from serving.answers.export import export_answer
 from serving.answers.members import channels, find_member, member_answer, why_answer
 from serving.errors import ApiError, not_found
 from serving.routes.lists import local
@@ -67,11 +68,11 @@ def put_consents(member_id: Id, body: ConsentsPut, runtime: State, call: Asked) 
 
 @routes.get("/v1/members/{member_id}/export")
 def export(member_id: Id, runtime: State, call: Asked) -> dict[str, object]:
-    """Everything held about a member: the card and every ledger row."""
-    answer = member_answer(runtime, call.who, member_id)
+    """Everything held about a member: the card, what models read and said of them, item lists and every ledger row."""
+    find_member(runtime, call.who, member_id)
     audit(runtime, call, "member.export", member_id)
     runtime.journal.flush()
-    return {"member": answer, "ledger": runtime.ledger.export(member_id)}
+    return export_answer(runtime, call.who, member_id)
 
 
 @routes.delete("/v1/members/{member_id}", response_model=ForgetAnswer)

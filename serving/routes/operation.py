@@ -144,7 +144,7 @@ def readiness(runtime: State) -> Response:
                 "have": known.get(task, {}).get("have"),
                 "need": known.get(task, {}).get("need"),
                 "fallback": known.get(task, {}).get("fallback") or fallback,
-                "reason": source.get("reason"),
+                "reason": source.get("reason") or known.get(task, {}).get("why"),
             }
         )
     return said({"release_id": served.release.release_id, "tasks": tasks})

@@ -20,7 +20,7 @@ SAID = {
     409: "it cannot be done now",
     413: "the body is too large",
     429: "too many requests",
-    503: "no release is loaded",
+    503: "no release is loaded, or the ledger cannot be reached",
 }
 
 

@@ -1,5 +1,6 @@
 """`huitou jobs`: what was asked for over HTTP is done once, survives a crash, and honours the rules of the moment."""
 
+import time
 from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -69,6 +70,46 @@ def test_a_job_whose_worker_died_is_taken_up_again(config: Config, day: date) ->
     assert run(config, ledger, day, hours=0) is None, "somebody else may still be at it"
     done = run(config, ledger, day + timedelta(days=1))
     assert done is not None and done["job_id"] == job and done["state"] == "done" and done["attempts"] == 2
+    ledger.close()
+
+
+def test_a_worker_that_is_still_at_a_job_keeps_it(config: Config, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker that looks while the work goes on, however long it takes, gets nothing."""
+    ledger, other = ledger_of(config), ledger_of(config)
+    ask(ledger, day, "k8")
+    clock = [datetime.combine(day, datetime.min.time())]
+    monkeypatch.setattr("huitou.jobs.HEARTBEAT", timedelta(milliseconds=20))
+    looked = []
+
+    def slow(*_: Any, **__: Any) -> dict[str, Any]:
+        for _ in range(5):
+            clock[0] += timedelta(minutes=1)
+            time.sleep(0.3)
+            looked.append(other.claim_job(REGENERATE, at=clock[0]))
+        return {"lists": 0}
+
+    monkeypatch.setattr("huitou.jobs.regenerate_lists", slow)
+    done = run_one(config, ledger, now=lambda: clock[0])
+    assert done is not None and done["state"] == "done" and done["attempts"] == 1
+    assert looked == [None] * 5
+    ledger.close()
+    other.close()
+
+
+def test_a_fault_of_ours_fails_the_job_and_not_the_worker(
+    config: Config, day: date, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = ledger_of(config)
+    ask(ledger, day, "k9")
+
+    def broken(*_: Any, **__: Any) -> dict[str, Any]:
+        raise KeyError("13800138000")
+
+    monkeypatch.setattr("huitou.jobs.regenerate_lists", broken)
+    done = run(config, ledger, day)
+    assert done is not None and done["state"] == "failed" and "13800138000" not in str(done["result"])
+    assert "a job failed" in caplog.text
+    assert run(config, ledger, day) is None, "and it is not tried for ever"
     ledger.close()
 
 

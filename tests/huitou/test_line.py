@@ -62,6 +62,20 @@ def test_a_release_knows_whose_members_are_whose_and_what_they_own(release: Rele
     assert int(release.items.sold.sum()) >= len(release.items.own)
 
 
+def test_a_release_says_what_each_task_has_and_needs(release: Release, finished_demo: Path) -> None:
+    told = release.manifest["readiness"]
+    assert set(told) == set(release.manifest["models"]) == {"curve", "value", "items"}
+    for task, row in told.items():
+        assert set(row["need"]) <= set(row["have"]), task
+        assert all(isinstance(count, int) and count >= 0 for count in [*row["have"].values(), *row["need"].values()])
+        met = all(row["have"][name] >= count for name, count in row["need"].items())
+        assert met or row["fallback"], f"{task}: something lacks, so something plainer answers"
+    scored = int(np.sum(np.asarray(release.kind) == 0))
+    assert told["curve"]["have"]["members"] >= scored, "members who bought"
+    card = json.loads((release.path / "models/curve/card.json").read_text())
+    assert (told["curve"]["fallback"] or "weighted_blend") == card["rung"]
+
+
 def test_every_scored_member_has_a_curve_that_falls_from_one(release: Release) -> None:
     scored = np.asarray(release.kind) == SCORED
     curves = np.asarray(release.curves)[scored]

@@ -213,9 +213,14 @@ def test_a_job_is_asked_for_once_and_survives_a_worker_that_dies(ledger: Ledger)
     same, still = ledger.ask_job("lists", {"date": "2026-03-02"}, idempotency_key="k", actor="t", at=NOW)
     _, other = ledger.ask_job("lists", {"date": "2026-03-03"}, idempotency_key="k", actor="t", at=NOW)
     assert agrees and still and not other and job["job_id"] == same["job_id"]
+    assert ledger.any_job()
     claimed = ledger.claim_job("lists", at=NOW)
     assert claimed is not None and claimed["state"] == "running"
     assert ledger.claim_job("lists", at=NOW) is None, "one worker at a time"
+    ledger.keep_job(job["job_id"], at=NOW + dt.timedelta(minutes=50))
+    assert ledger.claim_job("lists", at=NOW + dt.timedelta(minutes=51)) is None, (
+        "the worker says that it is still at it"
+    )
     later = NOW + dt.timedelta(hours=1)
     again = ledger.claim_job("lists", at=later)
     assert again is not None and again["attempts"] == 2, "the dead worker's job is taken over"

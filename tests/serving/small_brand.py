@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from features.vector_names import NAMES as COLUMN_NAMES
-from training.release import NEVER_SCORED, SCORED, sign
+from training.release import NEVER_SCORED, SCORED, mapped, sign
+from training.release_index import write_index
 from training.release_people import write_people
+from training.release_rows import write_rows
 
 AS_OF = dt.date(2026, 3, 2)
 NOW = dt.datetime(2026, 3, 2, 10, 0)
@@ -182,29 +184,30 @@ def write_small_release(
         "source": "fallback",
         "reason": "not better than popularity",
     }
-    sign(
-        folder,
-        {
-            "release_id": name,
-            "brand_id": "brand",
-            "created_at": "2026-03-02T03:00:00+08:00",
-            "as_of": AS_OF.isoformat(),
-            "horizon_days": 60,
-            "max_days": 180,
-            "members": n,
-            "columns": list(COLUMN_NAMES),
-            "predictions": sorted(predictions),
-            "labels": labels,
-            "item_reasons": [
-                {"code": "because_bought", "zh": "因为买过{item}", "en": "Because of {item}"},
-                {"code": "due", "zh": "到期复购，约{days}天后用完", "en": "Due again in about {days} days"},
-            ],
-            "item_rungs": ["own", "store", "brand"],
-            "models": {"churn": model, "value": model, "items": simple},
-            "readiness": {"churn": {"have": {"members": n}, "need": {"members": 1000}, "fallback": None}},
-            "model_version": f"churn:3+items:1@{name}",
-        },
-    )
+    manifest = {
+        "release_id": name,
+        "brand_id": "brand",
+        "created_at": "2026-03-02T03:00:00+08:00",
+        "as_of": AS_OF.isoformat(),
+        "horizon_days": 60,
+        "max_days": 180,
+        "members": n,
+        "columns": list(COLUMN_NAMES),
+        "predictions": sorted(predictions),
+        "labels": labels,
+        "item_reasons": [
+            {"code": "because_bought", "zh": "因为买过{item}", "en": "Because of {item}"},
+            {"code": "due", "zh": "到期复购，约{days}天后用完", "en": "Due again in about {days} days"},
+        ],
+        "item_rungs": ["own", "store", "brand"],
+        "models": {"churn": model, "value": model, "items": simple},
+        "readiness": {"churn": {"have": {"members": n}, "need": {"members": 1000}, "fallback": None}},
+        "model_version": f"churn:3+items:1@{name}",
+    }
+    made = mapped(folder, manifest)
+    write_index(folder, made.ids)
+    write_rows(made)
+    sign(folder, manifest)
     if current:
         point_at(root, name)
     return folder

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from small_brand import AS_OF, write_small_release
+from small_brand import AS_OF, NOW, write_small_release
 
+from outreach.ledger import Ledger
 from serving.settings import Place, ServingSettings
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,17 @@ def test_a_bento_is_built_and_serves_from_another_folder(tmp_path: Path) -> None
             raise AssertionError((tmp_path / "serve.log").read_text())
         assert answer.json()["status"] == "ready"
         assert httpx.get(f"http://127.0.0.1:{port}/guide").status_code == 200
+        ledger = Ledger(place.ledger_url)
+        token = ledger.create_token("analyst", at=NOW)
+        ledger.close()
+        for kind in ("application/json", "application/json; charset=utf-8"):
+            told = httpx.post(
+                f"http://127.0.0.1:{port}/value",
+                content=b'{"member_ids": ["m05", "zz"]}',
+                headers={"Authorization": f"Bearer {token}", "Content-Type": kind},
+            )
+            assert told.status_code == 200 and told.json()["answered"] == 1, told.text
+        assert httpx.post(f"http://127.0.0.1:{port}/value", json={"member_ids": ["m05"]}).status_code == 401
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

@@ -176,6 +176,22 @@ def test_nothing_is_wider_than_a_phone(page: Page, shop: tuple[House, str]) -> N
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
+def test_a_manager_sees_how_far_the_store_is_and_asks_for_new_lists_only_on_purpose(
+    page: Page, shop: tuple[House, str]
+) -> None:
+    house, _ = shop
+    sign_in(page, shop, "manager")
+    expect(page.locator("#store-words")).to_have_text("已完成 0 / 6")
+    answers = [False, True]
+    page.on("dialog", lambda dialog: dialog.accept() if answers.pop(0) else dialog.dismiss())
+    page.locator("#regenerate").click()
+    assert house.ledger.running_jobs("regenerate_lists") == []
+    page.locator("#regenerate").click()
+    expect(page.locator("#toast")).to_contain_text("已开始重新生成")
+    (job,) = house.ledger.running_jobs("regenerate_lists")
+    assert job["request"]["store"] == "s1"
+
+
 def test_a_manager_sends_a_guide_on_leave_and_hands_the_tasks_over(page: Page, shop: tuple[House, str]) -> None:
     house, _ = shop
     sign_in(page, shop, "manager")

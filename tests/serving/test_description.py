@@ -6,11 +6,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any, cast
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import BaseModel
 
 from serving.api_page import api_page
 from serving.metrics import Metrics
+from serving.schemas import ChurnPost, MembersPost, RecommendPost
+from serving.service import Huitou
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +23,16 @@ ROOT = Path(__file__).parents[2]
 def test_the_page_of_the_http_interface_is_printed_from_the_code() -> None:
     page = (ROOT / "docs/http-api.md").read_text(encoding="utf-8")
     assert page == api_page(), "run: python -m serving.api_page > docs/http-api.md"
+
+
+@pytest.mark.parametrize(
+    "call, model",
+    [("churn", ChurnPost), ("next_purchase", MembersPost), ("value", MembersPost), ("recommend", RecommendPost)],
+)
+def test_the_openapi_file_describes_a_typed_call_as_bentoml_reads_it(call: str, model: type[BaseModel]) -> None:
+    theirs = cast(Any, Huitou).apis[call].input_spec.model_json_schema()
+    ours = model.model_json_schema()
+    assert (ours["properties"], ours["required"]) == (theirs["properties"], theirs["required"])
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_them() -> None:

@@ -24,7 +24,9 @@ from serving.logs import JsonLines
 from serving.releases import ReleaseStore
 from serving.service import keep_release_as_model
 from training.kept_predictions import digests, keep_release, kept_days, read_kept
-from training.release import open_release
+from training.release import mapped, open_release, sign
+from training.release_index import write_index
+from training.release_rows import write_rows
 from training.release_writer import point_current_at
 from training.shadow import shadow_folder
 
@@ -77,10 +79,12 @@ def released(house: House, name: str) -> Path:
     ids = np.load(folder / "members/ids.npy")
     np.save(folder / "members/ids.npy", np.array([long(one.decode()).encode() for one in ids]))
     (folder / "aliases.json").write_text(json.dumps({long(OLD_CARD): long(GONE)}))
-    from training.release import sign
-
-    manifest = json.loads((folder / "manifest.json").read_text())
-    sign(folder, {key: value for key, value in manifest.items() if key not in ("files", "schema")})
+    signed = json.loads((folder / "manifest.json").read_text())
+    manifest = {key: value for key, value in signed.items() if key not in ("files", "schema")}
+    made = mapped(folder, manifest)
+    write_index(folder, made.ids)
+    write_rows(made)
+    sign(folder, manifest)
     return folder
 
 
@@ -152,6 +156,10 @@ def test_a_forgotten_member_is_found_nowhere(full: House, caplog: pytest.LogCapt
         copy = open_release(folder)
         copy.verify()
         assert copy.index(stays) is not None and copy.index(gone) is None
+        assert copy.by_hash is not None and copy.ready_rows, "the rewritten release holds its ready rows"
+        keys = np.array([stays.encode(), gone.encode()])
+        assert copy.rows_of(keys.astype(copy.ids.dtype)).tolist() == [copy.index(stays), -1]
+        assert all(stays.encode() in rows[copy.index(stays)] for rows in copy.ready_rows.values())
     # And the brand's next export cannot bring the member back, under either card.
     marks = house.ledger.forgotten_marks()
     assert {house.ledger.member_mark(name) for name in names} <= marks

@@ -51,6 +51,31 @@ def test_a_fault_of_ours_says_no_more_than_its_request(house: House, monkeypatch
     assert "secret" not in answer.text
 
 
+def test_without_the_ledger_the_process_lives_and_everything_else_says_to_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = house.ledger.engine.dialect.loaded_dbapi.OperationalError("the server closed the connection")
+
+    def away(*_: object, **__: object) -> None:
+        raise gone
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.ledger, "revisions", away)
+        assert house.ask("guide", "GET", "/livez").status_code == 200
+        assert house.ask(None, "GET", "/metrics").status_code == 200
+        assert house.ask(None, "GET", "/static/app.css").status_code == 200
+        for role, path in ((None, "/readyz"), ("guide", "/v1/guides/g1/contact-list"), ("guide", "/v1/members/m01")):
+            answer = house.ask(role, "GET", path)
+            assert answer.status_code == 503 and answer.json()["error"]["code"] == "ledger_away", path
+            assert answer.headers["retry-after"]
+    with monkeypatch.context() as patched:
+        # It goes away in the middle of an answer.
+        patched.setattr(house.ledger, "outcomes_of_member", away)
+        answer = house.ask("guide", "GET", "/v1/members/m01")
+        assert answer.status_code == 503 and answer.json()["error"]["code"] == "ledger_away"
+    assert house.ask("guide", "GET", "/v1/members/m01").status_code == 200
+
+
 def test_a_large_body_is_refused_announced_or_not(house: House) -> None:
     body = b"[" + b" " * 1_000_001
     assert_error(house.ask("guide", "POST", "/v1/contact-outcomes", content=body), 413, "body_too_large")

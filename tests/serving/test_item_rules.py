@@ -4,12 +4,17 @@ import json
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 from house import House
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_brand import write_small_release
 
 from serving import bulk
 from serving.access import Caller
+from serving.answers.slates import first_allowed
+from training.recommend.rules import Compiled, Rung, apply_rules
 
 OFF = {"is": ["item_id", "i0", "i2"]}
 
@@ -143,3 +148,19 @@ def test_a_new_release_gets_the_rules_too_and_a_pin_that_it_does_not_know_is_lef
     house.ledger.put_rules({"recommendations": kept}, actor="t", at=house.clock.now)
     assert shown(house) == ["i9", "i1", "i3"]
     shutil.rmtree(folder)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_the_short_way_of_a_list_is_that_of_the_rules(data: st.DataObject) -> None:
+    items, n = 12, data.draw(st.integers(1, 8))
+    codes = np.array(data.draw(st.lists(st.integers(-1, items - 1), max_size=12)), np.int32)
+    hidden = frozenset(data.draw(st.sets(st.integers(0, items - 1), max_size=5)))
+    allowed = np.array(data.draw(st.lists(st.booleans(), min_size=items, max_size=items)))
+    rules = Compiled(allowed, np.ones(items), (), ())
+    short, long = (
+        first_allowed(codes, n, rules, hidden),
+        apply_rules([Rung.of("own", codes)], n, rules, hidden=hidden),
+    )
+    assert short.codes.tolist() == long.codes.tolist() and short.scores.tolist() == long.scores.tolist()
+    assert (short.rungs, short.short) == (long.rungs, long.short)

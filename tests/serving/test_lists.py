@@ -124,7 +124,7 @@ def test_live_state_only_removes_so_that_the_order_stays_as_logged(house: House)
 
 
 def test_new_lists_are_made_by_a_job_asked_for_once(house: House) -> None:
-    body = {"date": "2026-03-02", "store": "s1", "reason": "two guides fell ill", "idempotency_key": "k1"}
+    body = {"date": "2026-03-03", "store": "s1", "reason": "two guides fell ill", "idempotency_key": "k1"}
     first = house.ask("manager", "POST", "/v1/contact-lists:regenerate", json=body)
     assert first.status_code == 202 and first.headers["location"] == f"/v1/jobs/{first.json()['job_id']}"
     assert (
@@ -137,8 +137,11 @@ def test_new_lists_are_made_by_a_job_asked_for_once(house: House) -> None:
     assert (
         house.ask("manager", "POST", "/v1/contact-lists:regenerate", json=body | {"store": "s2"}).status_code == 403
     )
-    missing = house.ask("operator", "GET", "/v1/guides/g9/contact-list?date=2026-03-02")
-    assert missing.status_code == 409 and missing.headers["retry-after"], "a list is being built"
+    missing = house.ask("operator", "GET", "/v1/guides/g1/contact-list?date=2026-03-03")
+    assert missing.status_code == 409 and missing.headers["retry-after"], "the list is being built"
+    for other_list in ("g3/contact-list?date=2026-03-03", "g1/contact-list?date=2026-03-04", "g9/contact-list"):
+        answer = house.ask("operator", "GET", f"/v1/guides/{other_list}")
+        assert answer.status_code == 404, "nobody is making this one"
 
 
 def test_a_guide_without_a_list_is_told_so(house: House) -> None:

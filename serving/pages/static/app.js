@@ -17,7 +17,7 @@
   const failed = status => status === 429 || status >= 500;
 
   /* Toast, with one action at most. */
-  function toast(text, label, action) {
+  function toast(text, label, action, seconds = label ? 8 : 3.5) {
     const box = $("#toast");
     box.textContent = text;
     if (label) {
@@ -28,7 +28,7 @@
     }
     box.hidden = false;
     clearTimeout(toastTimer);
-    toastTimer = setTimeout(() => { box.hidden = true; }, label ? 8000 : 3500);
+    toastTimer = setTimeout(() => { box.hidden = true; }, seconds * 1000);
   }
 
   /* The queue: what could not be sent yet, kept on this phone until it is. */
@@ -95,7 +95,7 @@
     if (VANISH.includes(outcome)) { card.hidden = true; card.classList.remove("task"); } else $("#done").append(card);
     count();
     keep([...queue(), {body}]);
-    toast(say("noted", {what: words.outcomes[outcome]}), say("undo"), () => takeBack(card, event));
+    toast(say("noted", {what: words.outcomes[outcome]}), say("undo"), () => takeBack(card, event), VANISH.includes(outcome) ? 30 : 8);
     const heading = next && $("h3 a", next);
     if (heading) heading.focus({preventScroll: true});
     send();
@@ -161,7 +161,7 @@
       const done = await change(...(button.dataset.leave === "set" ? ["PUT", url, {since: today}] : ["DELETE", url]));
       if (done) location.reload();
     }
-    if (button.id === "regenerate") {
+    if (button.id === "regenerate" && confirm(say("refresh_sure"))) {
       const store = $("#store");
       const asked = {date: store.dataset.date || words.today, store: store.dataset.store, reason: "manager", idempotency_key: String(Date.now())};
       if (await change("POST", "/v1/contact-lists:regenerate", asked)) toast(say("refresh_asked"));
