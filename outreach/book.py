@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from outreach.inputs import NEVER, PRIOR_VISITS
 from outreach.rhythm import Outlook, Rhythm, fit_rhythm
+from outreach.rhythm_filter import RhythmFilter
 from outreach.score import Standing
 from outreach.settings import ContactSettings
 
@@ -22,6 +23,8 @@ Ints = NDArray[np.int64]
 
 # Half-life of the decayed spend that stands for the last months, days.
 SPEND_HALF_LIFE = 60.0
+# Weight of replies beside activity.
+REPLIES_WEIGHT = 0.8
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Book:
     contacts: list[tuple[int, Ints]] = field(init=False)
     orders: list[tuple[Ints, Ints, Floats]] = field(init=False)  # (day, member, spend) of each entry
     unfriended: list[tuple[int, Ints]] = field(init=False)
-    kept_prior: tuple[Rhythm, Floats] | None = field(init=False, default=None)
+    followed: tuple[RhythmFilter, int, int] | None = field(init=False, default=None)  # with entries read so far
 
     def __post_init__(self) -> None:
         n = len(self.guide)
@@ -70,6 +73,8 @@ class Book:
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray | list):
                 setattr(twin, name, value.copy())
+        if self.followed is not None:
+            twin.followed = (self.followed[0].copy(), *self.followed[1:])
         return twin
 
     def __len__(self) -> int:
@@ -148,22 +153,39 @@ class Book:
         """Days that the first known purchase lies before the data begin."""
         return np.maximum(self.begins - self.first, 0).astype(np.float64)
 
-    def prior_of(self, rhythm: Rhythm) -> Floats:
-        """The rhythm's prior of every member; first purchases do not change, so it is kept."""
-        if self.kept_prior is None or self.kept_prior[0] is not rhythm:
-            self.kept_prior = (rhythm, rhythm.prior(self.entry_days()))
-        return self.kept_prior[1]
+    def follow(self, rhythm: Rhythm) -> RhythmFilter:
+        """The rhythm's filter, run through every order and contact entered so far."""
+        if self.followed is None or self.followed[0].rhythm is not rhythm:
+            self.followed = (RhythmFilter(rhythm, self.begins, len(self)), 0, 0)
+        followed, orders, contacts = self.followed
+        while orders < len(self.orders):
+            day, who, _ = self.orders[orders]
+            # A contact comes before the purchases of its day.
+            last = int(day.max()) if len(day) else self.begins
+            while contacts < len(self.contacts) and self.contacts[contacts][0] <= last:
+                followed.contact(*self.contacts[contacts], self._openness(self.contacts[contacts][1]))
+                contacts += 1
+            followed.history(day, who)
+            orders += 1
+        while contacts < len(self.contacts):
+            followed.contact(*self.contacts[contacts], self._openness(self.contacts[contacts][1]))
+            contacts += 1
+        self.followed = (followed, orders, contacts)
+        return followed
+
+    def engagement(self) -> Floats:
+        """Activity and replies are what the words mean: how readily a member answers."""
+        return np.asarray(self.signals[:, 0] + REPLIES_WEIGHT * self.signals[:, 1])
+
+    def _openness(self, who: Ints) -> Floats:
+        return np.asarray(1.0 / (1.0 + np.exp(-self.engagement()[who])))
 
     def standing(self, rhythm: Rhythm, settings: ContactSettings) -> tuple[Standing, Outlook]:
         """The standing of every member with what the brand's rhythm says of them."""
-        gaps, total = self.gaps()
         since = self.days_since()
-        outlook = rhythm.outlook(
-            gaps,
-            total,
-            since,
+        outlook = self.follow(rhythm).outlook(
+            self.day,
             settings.window_days,
-            self.prior_of(rhythm),
             stake_days=settings.retention_days,
             stake_max=settings.retention_visits_max,
         )
@@ -175,8 +197,7 @@ class Book:
             churn=1.0 - outlook.active,
             stake_visits=outlook.stake_visits,
             buys_anyway=outlook.buys_soon,
-            # Activity and replies are what the words mean: how readily a member answers.
-            engagement=self.signals[:, 0] + 0.8 * self.signals[:, 1],
+            engagement=self.engagement(),
             fatigue=self.fatigue.copy(),
             signals=self.signals,
         )

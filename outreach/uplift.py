@@ -2,32 +2,25 @@
 
 Treatment is *listed*, not "contacted": guides pick whom they really contact, and only the draw is random.
 
-Purchases within a few days carry the signal, yuan only the weight: spend is too noisy to learn from.  With the doubly
-robust score of each logged row
-
-    ψ = μ₁ − μ₀ + c·[ T (Y − μ₁)/e − (1 − T)(Y − μ₀)/(1 − e) ]
-
-(e the logged propensity, μ cross-fitted by member, c the weight of being left alone within the window) the model is
-linear, with the cold score as its starting point:
+Purchases within a few days carry the signal, yuan only the weight: spend is too noisy to learn from.  The doubly
+robust score ψ of each logged row (`effect_model`) is modelled with the cold score as its starting point:
 
     ψ ≈ a·Δp + Δp·(φ·β)               S = m·B·(a·Δp + Δp·(φ·β)) + κ(a)·r·m·K − U − c
 
-with Δp the cold response, a ~ N(1, 1), β ~ N(0, s²) and weights e(1 − e).  The longer value enters through K.  A log
-of some weeks cannot tell K's own scale: members who look lapsed answer less at once and are worth more later, and a
-fit of both mistakes the one for the other (docs/contact-policy.md has what was tried).  So K stands in full while
-members answer at least half as readily as the prior says, and fades with a below that: κ(a) = min(1, 2a).  But *who*
-is readily kept shows in the same signals as who readily answers: r = 1 + (φ·β of the signals alone)/a, between 0 and 2.
+with Δp the cold response.  The longer value enters through K.  A log of some weeks cannot tell K's own scale: members
+who look lapsed answer less at once and are worth more later, and a fit of both mistakes the one for the other
+(docs/contact-policy.md has what was tried).  So K stands in full while members answer at least a third as readily as
+the prior says, and fades with a below that: κ(a) = min(1, 3a).  But *who* is readily kept shows in the same
+signals as who readily answers: r = 1 + (φ·β of the signals alone)/a, between 0 and 2.
 
 A listed member is not always written to: guides leave undone what looks hard.  From the tasks done and left the log
 knows P(done | x) far better than any effect, so Δp, K, U and c above are those of a contact times P(done).
 
 Without rows the posterior *is* the cold score; with many it is what the log says.  There is no switch date.  φ has
 three groups of columns (lateness; rhythm and worth; signals), each with an s of its own, since a brand may have a due
-window and plain signals, or the reverse.  Each triple of a grid weighs by the evidence (marginal likelihood) of the
-log, so a log without a pattern leaves β at nought.
+window and plain signals, or the reverse.
 """
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
@@ -35,8 +28,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
+from outreach.effect_model import corrected, doubly_robust, logistic
 from outreach.score import Score, Standing, assemble, cold_response, unfollow_probability, value_kept
 from outreach.settings import ContactSettings
 
@@ -44,16 +37,12 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-FOLDS = 3
-# Prior standard deviations: of the scale a, and the grid of s of each group of columns.
-SCALE_SD = 1.0
-PATTERN_SDS = (1e-4, 0.1, 0.3, 0.8)
 # Columns of φ: so many on lateness, then so many on rhythm and worth; the rest are signals.
 LATENESS_COLUMNS, WORTH_COLUMNS = 4, 5
 # At most so many times K for those who answer most readily.
 KEEP_MOST = 2.0
-# Ridge of the purchase models μ, in rows.
-NUISANCE_PENALTY = 50.0
+# K stands in full where members answer at least a third as readily as the prior says.
+KEEP_GAIN = 3.0
 # Below so many listed and so many not-listed rows the log only adds noise.
 LEAST_ROWS = 2000
 ROWS_AT_A_TIME = 100_000
@@ -200,7 +189,7 @@ class MixedEffect:
         """P(the guide does the task | listed)."""
         if not len(self.reach_weights):
             return np.ones(len(standing))
-        return _logistic(self.reach_weights[0] + self._along(standing, self.reach_weights[1:]))
+        return logistic(self.reach_weights[0] + self._along(standing, self.reach_weights[1:]))
 
     def dominates(self, standing: Standing, settings: ContactSettings) -> Bools:
         """Whether φ·β makes more of the response than the prior scaled by a."""
@@ -227,17 +216,18 @@ def fit_mixed(rows: LogRows, settings: ContactSettings, seed: int = 0) -> MixedE
     e = rows.propensity / (rows.propensity + (1 - rows.propensity) * rows.kept_share)
     e = np.clip(e, 0.01, 0.99)
     phi = pattern(rows.standing)
-    psi = doubly_robust(phi, rows.bought.astype(float), treated, e, rows.member, seed, censoring(rows))
-    # Rows that were hardly left alone say little.
-    w = e * (1 - e) * np.clip(rows.chance_alone, 0.05, 1.0)
+    anyway = np.clip(rows.standing.buys_anyway, 1e-4, 1 - 1e-4)
+    x = np.column_stack([phi, np.log(anyway / (1 - anyway))])
+    psi, variance = doubly_robust(x, rows.bought.astype(float), treated, e, rows.member, seed, censoring(rows))
+    # Rows that were hardly left alone say little, and so do members who buy every other day anyway.
+    w = np.clip(rows.chance_alone, 0.05, 1.0) / variance
     centre = np.average(phi, axis=0, weights=w)
     spread = np.sqrt(np.average((phi - centre) ** 2, axis=0, weights=w)) + 1e-9
     z = standardised(phi, centre, spread)
     reach = _fit_reach(z[treated], rows.done[treated])
-    done = _logistic(reach[0] + z @ reach[1:]) if len(reach) else np.ones(len(rows))
+    done = logistic(reach[0] + z @ reach[1:]) if len(reach) else np.ones(len(rows))
     gain = done * cold_response(rows.standing, settings)
-    design = np.column_stack([gain, gain[:, None] * z])
-    weights, chosen = _posterior(design, psi, w)
+    weights, chosen = corrected(gain, z, psi, w, groups(z.shape[1]))
     friend = _fit_friends(rows, done, settings)
     return MixedEffect(
         weights=weights,
@@ -268,65 +258,13 @@ def censoring(rows: LogRows) -> Floats:
     return np.where(rows.alone, 1.0 / np.clip(rows.chance_alone, 0.05, 1.0), 0.0)
 
 
-def doubly_robust(
-    phi: Floats, y: Floats, listed: Bools, e: Floats, member: Ints, seed: int, weight: Floats
-) -> Floats:
-    """ψ of each row, with purchase models cross-fitted over folds of members."""
-    fold = (np.random.default_rng(seed).permutation(int(member.max()) + 1) % FOLDS)[member]
-    base = StandardScaler().fit_transform(np.column_stack([phi, phi[:, :9] ** 2]))
-    x = np.column_stack([base, listed, base[:, :9] * listed[:, None]])
-    on = np.column_stack([base, np.ones(len(y)), base[:, :9]])
-    off = np.column_stack([base, np.zeros(len(y)), np.zeros((len(y), 9))])
-    mu1, mu0 = np.zeros(len(y)), np.zeros(len(y))
-    for k in range(FOLDS):
-        train, test = fold != k, fold == k
-        # A linear probability is enough here: ψ stays unbiased whatever μ is, since e is known.
-        mean = np.average(y[train], weights=weight[train])
-        xw = x[train] * weight[train, None]
-        gram = xw.T @ x[train] + NUISANCE_PENALTY * np.eye(x.shape[1])
-        beta = np.linalg.solve(gram, xw.T @ (y[train] - mean))
-        mu1[test] = np.clip(mean + on[test] @ beta, 0.0, 1.0)
-        mu0[test] = np.clip(mean + off[test] @ beta, 0.0, 1.0)
-    t = listed.astype(float)
-    return mu1 - mu0 + weight * (t * (y - mu1) / e - (1 - t) * (y - mu0) / (1 - e))
-
-
 def keep_scale(scale: float) -> float:
-    """κ(a): the retention term in full while members answer half as readily as the prior says, less below that."""
-    return float(np.clip(2.0 * scale, 0.0, 1.0))
-
-
-def _posterior(design: Floats, psi: Floats, weight: Floats) -> tuple[Floats, float]:
-    """Posterior mean of (a, β), and of s: each triple of the grid weighs by its evidence (Bishop 2006, §3.5)."""
-    k = design.shape[1]
-    mean = np.zeros(k)
-    mean[0] = 1.0
-    residual = psi - design @ mean
-    noise = float(np.average(residual**2, weights=weight))
-    root = np.sqrt(weight / weight.mean() / noise)
-    a = design * root[:, None]
-    r = residual * root
-    gram, moment = a.T @ a, a.T @ r
-    found: list[tuple[float, Floats]] = []
-    tried = list(itertools.product(PATTERN_SDS, repeat=3))
-    for sds in tried:
-        prior = np.r_[SCALE_SD, np.asarray(sds)[groups(k - 1)]] ** 2
-        post = gram + np.diag(1.0 / prior)
-        delta = np.linalg.solve(post, moment)
-        evidence = 0.5 * (moment @ delta - np.linalg.slogdet(post)[1] - np.log(prior).sum())
-        found.append((float(evidence), mean + delta))
-    top = max(evidence for evidence, _ in found)
-    share = np.array([np.exp(evidence - top) for evidence, _ in found])
-    share /= share.sum()
-    return np.asarray(share @ np.array([one for _, one in found])), float(share @ np.array(tried).mean(axis=1))
+    """κ(a): the retention term in full while members answer a third as readily as the prior says, less below that."""
+    return float(np.clip(KEEP_GAIN * scale, 0.0, 1.0))
 
 
 def _friend_pattern(standing: Standing) -> Floats:
     return np.column_stack([standing.fatigue, standing.signals])
-
-
-def _logistic(x: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0))))
 
 
 def _fit_reach(z: Floats, done: Bools) -> Floats:

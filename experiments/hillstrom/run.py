@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from outreach.uplift import doubly_robust
+from outreach.effect_model import corrected, doubly_robust, fit_logit, logistic
 
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -57,13 +57,22 @@ def x_trees(x: np.ndarray, y: np.ndarray, t: np.ndarray, new: np.ndarray) -> np.
 
 
 def ours(x: np.ndarray, y: np.ndarray, t: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The product's doubly robust score with a linear final; the ridge by generalised cross-validation."""
-    from sklearn.linear_model import RidgeCV
+    """The product's effect model: its doubly robust score, then its correction of a prior response.
 
+    There is no cold score of a contact here; the prior is what moving everybody's odds alike would bring, μ₀(1 − μ₀).
+    """
     scale = StandardScaler().fit(x)
+    a, b = scale.transform(x), scale.transform(new)
     e = np.full(len(y), t.mean())
-    psi = doubly_robust(scale.transform(x), y, t, e, np.arange(len(y)), 0, np.ones(len(y)))
-    return np.asarray(RidgeCV(np.logspace(0, 5, 11)).fit(scale.transform(x), psi).predict(scale.transform(new)))
+    psi, variance = doubly_robust(a, y, t, e, np.arange(len(y)), 0, np.ones(len(y)))
+
+    def columns(z: np.ndarray) -> np.ndarray:
+        return np.column_stack([z, z**2, np.ones(len(z))])
+
+    anyway = fit_logit(columns(a)[~t], y[~t], np.ones(int((~t).sum())), 2 * a.shape[1])
+    on, off = (logistic(columns(z) @ anyway) for z in (a, b))
+    weights, _ = corrected(on * (1 - on), a, psi, 1 / variance, np.zeros(a.shape[1], dtype=np.int64))
+    return np.asarray(off * (1 - off) * (weights[0] + b @ weights[1:]))
 
 
 LEARNERS: dict[str, Learner] = {
