@@ -311,14 +311,12 @@ class ItemModel:
         ranker = learned.ranker
         if ranker is not None:
             text["ranker"] = {
-                "objectives": list(ranker.objectives),
-                "rounds": list(ranker.rounds),
-                "spreads": list(ranker.spreads),
+                "objective": ranker.objective,
+                "rounds": ranker.rounds,
                 "calibration": ranker.calibration,
                 "columns": list(NAMES),
             }
-            for at, booster in enumerate(ranker.boosters):
-                booster.save_model(folder / f"ranker_{at}.txt")
+            ranker.booster.save_model(folder / "ranker.txt")
         (folder / "items.json").write_text(json.dumps(text, ensure_ascii=False, indent=1), encoding="utf-8")
 
     @staticmethod
@@ -337,10 +335,9 @@ class ItemModel:
                 )
             slopes = saved["calibration"]
             ranker = Ranker(
-                tuple(lgb.Booster(model_file=folder / f"ranker_{at}.txt") for at in range(len(saved["objectives"]))),
-                tuple(saved["objectives"]),
-                tuple(int(rounds) for rounds in saved["rounds"]),
-                tuple(float(spread) for spread in saved["spreads"]),
+                lgb.Booster(model_file=folder / "ranker.txt"),
+                saved["objective"],
+                saved["rounds"],
                 None if slopes is None else tuple((float(slope), float(offset)) for slope, offset in slopes),
             )
         return ItemModel(

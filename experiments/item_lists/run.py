@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from training.item_model import RUNGS, fit_items
 from training.recommend.candidates import Signals
 from training.recommend.judge import list_values
 from training.recommend.rank_features import RankFeatures
-from training.recommend.ranker import Objective, Ranker, blended, calibrate, fit_ranker, label_keys, rank_rows
+from training.recommend.ranker import Ranker, calibrate, fit_ranker, label_keys, rank_rows
 from training.recommend.rules import Catalogue, Rules, Rung, apply_rules, compile_rules, fold_in
 from training.recommend.simple import TifuSettings, top_dense
 from training.recommend.snapshots import choose_snapshots
@@ -200,8 +200,7 @@ def taught_ranker(source: ItemSource, day: int, seed: int) -> Ranker:
     newest = choose_snapshots(source.purchases(day, True), day, 30)[0]
     signals = Signals(state_on(source, newest.day), TifuSettings(), seed=seed)
     rows = rank_rows(signals, newest.members[:3_000], label_keys(newest, source.n_items), others=60, seed=seed)
-    fitted = [fit_ranker([rows], objective, seed=seed, rounds=80) for objective in get_args(Objective)]
-    return calibrate(blended(fitted), rows)
+    return calibrate(fit_ranker([rows], "lambdarank", seed=seed, rounds=80), rows)
 
 
 def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -257,7 +256,7 @@ def speed(config: dict[str, Any], seed: int) -> dict[str, Any]:
         "items": source.n_items,
         "rows": lines,
         "candidates_a_member": round(len(rows) / 256),
-        "trees": sum(ranker.rounds),
+        "trees": ranker.rounds,
         "fit_seconds": round(fitted, 1),
         "fitted_members": config["fitted_members"],
         "score_seconds": round(scored, 1),

@@ -12,7 +12,7 @@ from training.recommend.candidates import Signals
 from training.recommend.choose import choose, exceptions_of, gain
 from training.recommend.judge import list_values, reliability
 from training.recommend.rank_features import RankFeatures
-from training.recommend.ranker import blended, label_keys
+from training.recommend.ranker import label_keys
 from training.recommend.simple import OwnCounts, top_lists, top_of_pairs
 from training.recommend.snapshots import choose_snapshots
 from training.recommend.source import ItemSource, day_number, source_from_frames
@@ -141,8 +141,7 @@ def test_the_order_of_rows_does_not_change_what_the_ranker_learns(source: ItemSo
     again = choose(shuffled, DAY, 1, seed=1)
     assert again.ranker is not None
     assert model.learned.ranker is not None
-    ours = [booster.model_to_string() for booster in again.ranker.boosters]
-    assert ours == [booster.model_to_string() for booster in model.learned.ranker.boosters]
+    assert again.ranker.booster.model_to_string() == model.learned.ranker.booster.model_to_string()
 
 
 def test_only_promising_candidates_meet_all_trees_and_the_lists_are_the_same(
@@ -164,19 +163,6 @@ def test_only_promising_candidates_meet_all_trees_and_the_lists_are_the_same(
     some = top_of_pairs(chunk.row[keep], chunk.item[keep], score[keep], 60, 5)[0]
     everything = top_of_pairs(chunk.row, chunk.item, score, 60, 5)[0]
     assert (some == everything).mean() > 0.99
-
-
-def test_two_boosters_speak_as_loudly_as_each_other(model: ItemModel) -> None:
-    ranker = model.learned.ranker
-    assert ranker is not None
-    one, two = (
-        replace(ranker, boosters=(booster,), spreads=(spread,))
-        for booster, spread in ((ranker.boosters[0], 2.0), (ranker.boosters[0], 8.0))
-    )
-    values = np.random.default_rng(0).random((50, ranker.boosters[0].num_feature())).astype(np.float32)
-    both = blended([one, two])
-    np.testing.assert_allclose(both.score(values), (one.score(values) + two.score(values)) / 2)
-    np.testing.assert_allclose(one.score(values), 4 * two.score(values))
 
 
 def test_a_gain_of_nothing_has_an_interval_around_zero() -> None:

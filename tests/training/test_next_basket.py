@@ -1,11 +1,9 @@
-"""What is learned from next baskets: what follows what, nothing of what a member had already, nothing of the lesson."""
+"""The regression on next baskets finds what follows what, and learns nothing from what a member had already."""
 
 import numpy as np
 import pandas as pd
 
-from training.recommend.lessons import lessons
-from training.recommend.next_basket import NextBasket
-from training.recommend.next_choice import NextChoice
+from training.recommend.next_basket import NextBasket, lessons
 from training.recommend.source import day_number, source_from_frames
 from training.recommend.state import state_on
 from training.recommend.visits import Visits
@@ -35,7 +33,7 @@ def followers(seed: int = 3) -> Visits:
 def test_what_follows_is_expected_of_those_who_have_not_bought_it_yet() -> None:
     visits = followers()
     model = NextBasket(visits)
-    scores, _ = model.scores(np.arange(40))
+    scores = model.scores(np.arange(40))
     b, d = (int(np.flatnonzero(model.items == code)[0]) for code in (1, 3))
     assert (scores[0::2, b] > scores[0::2, d]).mean() > 0.95
     assert (scores[1::2, d] > scores[1::2, b]).mean() > 0.95
@@ -43,41 +41,12 @@ def test_what_follows_is_expected_of_those_who_have_not_bought_it_yet() -> None:
 
 def test_lessons_hold_no_item_that_the_member_had_before_and_only_earlier_visits() -> None:
     visits = visits_of([("m", 30, "a"), ("m", 20, "a"), ("m", 20, "b"), ("m", 10, "b"), ("m", 10, "c")])
-    taught = lessons(visits, 0)
-    np.testing.assert_allclose(taught.past.toarray(), [[1.0, 0.0, 0.0], [1.8, 1.0, 0.0]], rtol=1e-6)
-    np.testing.assert_allclose(taught.fresh.toarray(), [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
-
-
-def test_a_lesson_s_whole_basket_has_repeats_and_the_visit_after_counts_half_within_a_member() -> None:
-    visits = visits_of(
-        [("m", 30, "a"), ("m", 20, "a"), ("m", 20, "b"), ("m", 10, "c"), ("n", 30, "a"), ("n", 5, "d")]
-    )
-    taught = lessons(visits, 0)
-    root = np.sqrt(0.5)
-    np.testing.assert_allclose(taught.whole.toarray(), [[root, root, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], rtol=1e-6)
-    ahead = np.array([[0, 1, 0.5, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    np.testing.assert_allclose(taught.ahead.toarray(), ahead / np.sqrt(ahead.sum(1, keepdims=True)), rtol=1e-6)
-
-
-def test_the_model_of_choices_finds_followers_too_and_its_chances_sum_to_one() -> None:
-    model = NextChoice(followers())
-    chances = model.scores(np.arange(40))
-    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-4)
-    b, d = (int(np.flatnonzero(model.items == code)[0]) for code in (1, 3))
-    assert (chances[0::2, b] > chances[0::2, d]).mean() > 0.95
-    assert (chances[1::2, d] > chances[1::2, b]).mean() > 0.95
-
-
-def test_any_item_is_expected_with_repeats_and_a_new_one_without() -> None:
-    rows = [(f"m{m:02d}", 7 * k, item) for m in range(60) for k in (1, 2, 3) for item in ("s", f"x{(m + k) % 9}")]
-    model = NextBasket(visits_of(rows))
-    new, anything = model.scores(np.arange(60))
-    staple = int(np.flatnonzero(model.items == 0)[0])
-    assert (anything[:, staple] > 2 * np.abs(new[:, staple])).all()
+    past, fresh = lessons(visits, 0)
+    np.testing.assert_allclose(past.toarray(), [[1.0, 0.0, 0.0], [1.8, 1.0, 0.0]], rtol=1e-6)
+    np.testing.assert_allclose(fresh.toarray(), [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], rtol=1e-6)
 
 
 def test_a_brand_of_single_visits_has_nothing_to_teach_and_scores_nothing() -> None:
     visits = visits_of([(f"m{member}", 10, f"i{member % 4}") for member in range(40)])
-    assert all((table == 0).all() for table in NextBasket(visits).scores(np.arange(40)))
-    chances = NextChoice(visits).scores(np.arange(40))
-    np.testing.assert_allclose(chances, 1 / chances.shape[1], rtol=0.05)
+    model = NextBasket(visits)
+    assert (model.scores(np.arange(40)) == 0).all()

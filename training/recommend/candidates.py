@@ -1,10 +1,9 @@
 """A state in; for chunks of members the items worth ranking, and what each signal says of them, out.
 
 Candidates of a member: every own item, and the best not yet bought by each signal: what its history lets expect next
-(a regression and a model of choices, both learned from earlier baskets), nearest members (TIFU-KNN), items similar to
-recent ones (cosine, BM25), factors (ALS), items that follow the last baskets, items in the same baskets, titles alike,
-popular in the store, in the brand and in everybody's latest baskets. No loop over members: sparse products, one
-partition a signal, one union of keys.
+(regression on earlier baskets), nearest members (TIFU-KNN), items similar to recent ones (cosine, BM25), factors (ALS),
+items that follow the last baskets, items in the same baskets, titles alike, popular in the store, in the brand and in
+everybody's latest baskets. No loop over members: sparse products, one partition a signal, one union of keys.
 """
 
 from collections.abc import Iterator
@@ -16,9 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from training.items import factorise, item_similarity, purchase_matrix
-from training.recommend.lessons import lessons
 from training.recommend.next_basket import NextBasket
-from training.recommend.next_choice import NextChoice
 from training.recommend.own_items import OwnItems
 from training.recommend.simple import TifuKnn, TifuSettings
 from training.recommend.state import ItemState, binary
@@ -28,15 +25,21 @@ CHUNK = 256
 # Nearest members are sought among this many, drawn by seed: the cost of a member grows with it.
 NEIGHBOUR_POOL = 15_000
 # How many not yet bought items each signal puts forward.
-FROM_EXPECTED, FROM_CHOICE, FROM_FACTORS = 100, 100, 40
-FROM_NEIGHBOURS, FROM_SIMILAR, FROM_BM25, FROM_NEXT, FROM_TOGETHER, FROM_ALIKE = 60, 40, 60, 30, 30, 20
+FROM_EXPECTED, FROM_NEIGHBOURS, FROM_SIMILAR, FROM_BM25, FROM_FACTORS, FROM_NEXT, FROM_TOGETHER, FROM_ALIKE = (
+    100,
+    60,
+    40,
+    60,
+    40,
+    30,
+    30,
+    20,
+)
 FROM_POPULAR, FROM_LATEST, FROM_STORE = 60, 80, 30
 # Own items put forward, the most often and lately bought first.
 OWN_AT_MOST = 300
 
-SPARSE = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together", "alike")
-DENSE = ("expected", "choice", "expected_any")  # of the items bought often
-SIGNALS = (*SPARSE, *DENSE, "als")
+SIGNALS = ("tifu_own", "near", "near_wide", "similar", "bm25", "next", "together", "alike", "expected", "als")
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,7 @@ class Signals:
         self.alike = state.alike
         self.last = visits.matrix((visits.age == 0).astype(np.float32))
         self.factors = factorise(counts, factors=48, alpha=10.0, iterations=10, seed=seed)
-        taught = lessons(visits, seed)
-        self.expected = NextBasket(visits, taught)
-        self.choice = NextChoice(visits, taught, seed=seed)
+        self.expected = NextBasket(visits, seed=seed)
         self.place_of_often = np.full(visits.n_items, -1, np.int64)
         self.place_of_often[self.expected.items] = np.arange(len(self.expected.items))
         latest = np.bincount(visits.item[visits.age == 0], minlength=visits.n_items) + 1e-3 * state.popular_now
@@ -133,10 +134,8 @@ class Signals:
         # Dense scores of the items bought often; the others are left to the sparse signals.
         often = self.expected.items
         barred = held[:, often] | ~self.state.sellable[often]
-        expected, expected_any = self.expected.scores(members)
-        whole = (expected, self.choice.scores(members), expected_any)
-        factors = self.factors.members[members] @ self.factors.items[often].T
-        for table, k in zip((*whole[:2], factors), (FROM_EXPECTED, FROM_CHOICE, FROM_FACTORS), strict=True):
+        whole = [self.expected.scores(members), self.factors.members[members] @ self.factors.items[often].T]
+        for table, k in zip(whole, (FROM_EXPECTED, FROM_FACTORS), strict=True):
             best_row, best = _best_dense(np.where(barred, -np.inf, table), k)
             keys.append(best_row * np.int64(n_items) + often[best])
         for order, k in ((self.popular_order, FROM_POPULAR), (self.latest_order, FROM_LATEST)):
@@ -159,8 +158,7 @@ class Signals:
             values[:, at] = dense[row, item]
             dense[source_row, matrix.indices] = 0.0
         place = self.place_of_often[item]
-        for at, table in enumerate(whole, len(SPARSE)):
-            values[:, at] = np.where(place >= 0, table[row, place], 0.0)
+        values[:, -2] = np.where(place >= 0, whole[0][row, place], 0.0)
         values[:, -1] = np.einsum("ij,ij->i", self.factors.members[members[row]], self.factors.items[item])
         rank_in_store = np.full((rows, n_items), FROM_STORE, np.float32) if len(self.store_lists) > 1 else None
         if rank_in_store is not None:

@@ -20,16 +20,13 @@ from training.recommend.judge import SLICES, list_values, split_by_owned
 from training.recommend.ranker import (
     MEMBERS_LEARNED,
     OTHERS_KEPT,
-    Objective,
     Ranker,
     RankRows,
-    blended,
     calibrate,
     fit_ranker,
     label_keys,
     rank_rows,
     ranked_lists,
-    refitted,
     thinned,
 )
 from training.recommend.simple import SIMPLE, Lists, TifuKnn, TifuSettings, fit_simple, top_dense, top_lists
@@ -47,10 +44,6 @@ LEAST_TO_RANK = 150
 JUDGED_MEMBERS = 2_500
 TUNED_MEMBERS = 500
 GATE_DRAWS = 400
-BOTH = "both"
-# One objective serves alone only where it is ahead of both together by this share of the plain recommenders' worth:
-# a smaller lead on a few thousand baskets is luck.
-LEAD = 0.01
 # A history length is judged apart from this many members on; fewer say nothing.
 LEAST_IN_SEGMENT = 100
 # Visits before the cut-off, by segment; a member without any gets the ladder instead.
@@ -136,22 +129,15 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         return Choice(best, tifu, None, 0, report | {"why": "no earlier basket holds a candidate"})
     progress("fitting the ranker", 0.65)
     tried: dict[str, tuple[Ranker, Lists, dict[str, NDArray[np.float64]]]] = {}
-    fitted: list[Ranker] = []
-    objectives: tuple[Objective, ...] = ("lambdarank", "binary")
-    for name in (*objectives, BOTH):
-        if name in objectives:
-            fitted.append(fit_ranker(lessons, name, seed=seed, valid=shown))
-        ranker = calibrate(blended(fitted) if name == BOTH else fitted[-1], shown)
+    for objective in ("lambdarank", "binary"):
+        ranker = calibrate(fit_ranker(lessons, objective, seed=seed, valid=shown), shown)
         lists = ranked_lists(shown, ranker.score(shown.values), len(judged), N)
         found = {slate: _worth(getattr(lists, slate), truth[slate], state) for slate in SLATES}
-        tried[name] = (ranker, lists, found)
+        tried[objective] = (ranker, lists, found)
     report["objectives"] = {name: {s: _mean(v) for s, v in found.items()} for name, (_, _, found) in tried.items()}
-    ahead = {
-        name: float(np.mean([_mean(found[s]) / max(_mean(values[s][best[s]]), 1e-9) for s in SLATES]))
-        + (LEAD if name == BOTH else 0.0)
-        for name, (_, _, found) in tried.items()
-    }
-    objective = max(ahead, key=lambda name: ahead[name])
+    objective = max(
+        tried, key=lambda name: sum(_mean(tried[name][2][s]) / max(_mean(values[s][best[s]]), 1e-9) for s in SLATES)
+    )
     ranker, lists, found = tried[objective]
     slots = {BY_PROBABILITY: found["mixed"]}
     for new in (1, 2, 3):
@@ -179,11 +165,16 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     if "ranker" not in methods.values():
         return Choice(methods, tifu, None, 0, report | {"why": "the ranker did not beat the plain recommenders"})
     progress("fitting the ranker on all earlier baskets", 0.85)
-    final = refitted(ranker, [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed)], seed=seed)
+    final = fit_ranker(
+        [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed)],
+        ranker.objective,
+        seed=seed,
+        rounds=ranker.rounds,
+    )
     return Choice(
         methods,
         tifu,
-        final,
+        Ranker(final.booster, final.objective, final.rounds, ranker.calibration),
         new_slots,
         report,
         exceptions,

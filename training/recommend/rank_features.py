@@ -34,8 +34,6 @@ CROSS = (
     "bm25_rank",
     "expected_rank",
     "als_rank",
-    "choice_rank",
-    "expected_any_rank",
 )
 NAMES = ("owned", *OWN, *ITEM, *MEMBER, *SIGNALS, *CROSS)
 
@@ -205,7 +203,7 @@ class RankFeatures:
         out[:, at + 3] = self.signals.popular_rank[found.item]
         out[:, at + 4] = found.store_rank
         out[:, at + 5] = self.signals.latest_rank[found.item]
-        for k, name in enumerate(("near", "similar", "next", "bm25", "expected", "als", "choice", "expected_any")):
+        for k, name in enumerate(("near", "similar", "next", "bm25", "expected", "als")):
             out[:, at + 6 + k] = rank_in_row(found.row, found.signal[:, SIGNALS.index(name)])
         return out
 

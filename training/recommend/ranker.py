@@ -1,10 +1,10 @@
-"""Snapshots in; one ranker over candidates, of one or two LightGBM boosters, with calibrated probabilities, out.
+"""Snapshots in; one LightGBM ranker over candidates, with calibrated probabilities, out.
 
 Labels are first baskets earlier than the cut-off; every feature is refitted as of the label's own snapshot.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import lightgbm as lgb
@@ -86,37 +86,34 @@ def rank_rows(
 
 @dataclass(frozen=True)
 class Ranker:
-    """Boosters with the calibration of their score: P(bought) = sigmoid(slope · score + offset).
+    """A Booster with the calibration of its score: P(bought) = sigmoid(slope · score + offset).
 
-    The score is the mean of the boosters' raw scores, each divided by its own spread, so that both speak as loudly.
     calibration: (slope, offset) of new items, of own items, and of both in one. The third orders own and new items as
     the score itself does: calibrations apart drift between windows, and a mixed list by them loses 2 % of recall.
     """
 
-    boosters: tuple[lgb.Booster, ...]
-    objectives: tuple[Objective, ...]
-    rounds: tuple[int, ...]
-    spreads: tuple[float, ...]
+    booster: lgb.Booster
+    objective: Objective
+    rounds: int
     calibration: tuple[tuple[float, float], ...] | None = None
 
     def score(self, values: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
-        """Scores of rows, float64[rows]."""
-        total = np.zeros(len(values))
+        """Raw scores of rows, float64[rows]."""
         if len(values) == 0:
-            return total
-        for booster, spread in zip(self.boosters, self.spreads, strict=True):
-            total += np.asarray(booster.predict(values, raw_score=True, num_threads=threads), np.float64) / spread
-        return total / len(self.boosters)
+            return np.zeros(0)
+        return np.asarray(self.booster.predict(values, raw_score=True, num_threads=threads), np.float64)
 
     def promising(
         self, values: NDArray[np.float32], row: NDArray[Any], least: int, threads: int = 1
     ) -> NDArray[np.bool_]:
         """Rows worth all trees: of each member the best `least` own items, and new ones, by the first FIRST_TREES.
 
-        Two places in three are taken by items that no list shows; a member's short list costs a third of the trees.
+        Two candidates in three are shown in no list; what is left costs a third of the trees.
         """
-        first = self.boosters[0].predict(values, raw_score=True, num_threads=threads, num_iteration=FIRST_TREES)
         keep = np.zeros(len(values), bool)
+        if len(values) == 0:
+            return keep
+        first = self.booster.predict(values, raw_score=True, num_threads=threads, num_iteration=FIRST_TREES)
         owned = values[:, 0] > 0
         for kind in (owned, ~owned):
             keep[kind] = rank_in_row(row[kind], np.asarray(first)[kind]) < least
@@ -168,63 +165,23 @@ def fit_ranker(
         "force_row_wise": True,
         "verbosity": -1,
     }
-    weight = None
     if objective == "lambdarank":
         params |= {"lambdarank_truncation_level": 20, "metric": "ndcg", "eval_at": [10]}
     else:
         params |= {"metric": "binary_logloss"}
-        weight = np.concatenate([_basket_weights(r) for r in rows])
     train = lgb.Dataset(
         np.concatenate([r.values for r in rows]),
         np.concatenate([r.bought for r in rows]).astype(np.float32),
         group=np.concatenate([_groups(r) for r in rows]),
-        weight=weight,
         feature_name=list(NAMES),
     )
     if valid is None:
-        booster = lgb.train(params, train, rounds)
-        return Ranker((booster,), (objective,), (rounds,), (1.0,))
-    held = lgb.Dataset(
-        valid.values,
-        valid.bought.astype(np.float32),
-        group=_groups(valid),
-        weight=_basket_weights(valid) if objective == "binary" else None,
-        reference=train,
-    )
+        return Ranker(lgb.train(params, train, rounds), objective, rounds)
+    held = lgb.Dataset(valid.values, valid.bought.astype(np.float32), group=_groups(valid), reference=train)
     booster = lgb.train(
         params, train, rounds, valid_sets=[held], callbacks=[lgb.early_stopping(PATIENCE, verbose=False)]
     )
-    spread = float(np.std(booster.predict(valid.values, raw_score=True, num_threads=threads)))
-    return Ranker((booster,), (objective,), (max(10, booster.best_iteration),), (max(spread, 1e-6),))
-
-
-def blended(rankers: Sequence[Ranker]) -> Ranker:
-    """One ranker of the boosters of all."""
-    return Ranker(
-        tuple(b for r in rankers for b in r.boosters),
-        tuple(o for r in rankers for o in r.objectives),
-        tuple(n for r in rankers for n in r.rounds),
-        tuple(s for r in rankers for s in r.spreads),
-    )
-
-
-def refitted(ranker: Ranker, rows: Sequence[RankRows], *, seed: int) -> Ranker:
-    """The same objectives, rounds, spreads and calibration, learned from other rows."""
-    found = [
-        fit_ranker(rows, objective, seed=seed, rounds=rounds).boosters[0]
-        for objective, rounds in zip(ranker.objectives, ranker.rounds, strict=True)
-    ]
-    return replace(ranker, boosters=tuple(found))
-
-
-def _basket_weights(rows: RankRows) -> NDArray[np.float32]:
-    """Bought items of large baskets count less, as in recall: 1 / √(bought candidates of the member), 1 on average."""
-    weight = np.ones(len(rows.row), np.float32)
-    bought = np.bincount(rows.row, weights=rows.bought)[rows.row[rows.bought]]
-    if len(bought):
-        root = 1.0 / np.sqrt(bought)
-        weight[rows.bought] = root / root.mean()
-    return weight
+    return Ranker(booster, objective, max(10, booster.best_iteration))
 
 
 def _groups(rows: RankRows) -> NDArray[np.int64]:
@@ -237,7 +194,7 @@ def calibrate(ranker: Ranker, rows: RankRows) -> Ranker:
     score = ranker.score(rows.values)
     owned = rows.owned
     fitted = tuple(_logistic(score[owned == kind], rows.bought[owned == kind]) for kind in (False, True))
-    return replace(ranker, calibration=(*fitted, _logistic(score, rows.bought)))
+    return Ranker(ranker.booster, ranker.objective, ranker.rounds, (*fitted, _logistic(score, rows.bought)))
 
 
 def _logistic(score: NDArray[np.float64], bought: NDArray[np.bool_]) -> tuple[float, float]:
