@@ -38,14 +38,14 @@ class Components:
         text = self.trees.booster.model_to_string(num_iteration=rounds)
         return replace(self, trees=replace(self.trees, booster=lgb.Booster(model_str=text)))
 
-    def curves(self, view: View, only: Sequence[str] | None = None) -> dict[str, FloatArray]:
+    def curves(self, view: View) -> dict[str, FloatArray]:
         """Survival at the view's edges [n, edges] of every component by name."""
         said: dict[str, FloatArray] = {family: np.asarray(curve) for family, curve in view.btyd.items()}
         if self.pooled is not None:
             said["pooled"] = from_hazards(self.pooled.hazards(view))
-            if self.trees is not None and (only is None or "trees" in only):
+            if self.trees is not None:
                 said["trees"] = self.trees.curve(view, said["pooled"])
-            if self.direct is not None and (only is None or "direct" in only):
+            if self.direct is not None:
                 said["direct"] = self.direct.curve(view, self.pooled.bins, said["pooled"])
         return said
 
