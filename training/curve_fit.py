@@ -64,7 +64,6 @@ def fit_components(
     *,
     trees: bool,
     seed: int,
-    threads: int,
     direct: bool = False,
 ) -> Components:
     """The pooled hazard, trees that correct it in coarse bins up to the horizon, and trees that say S(H) at once."""
@@ -82,8 +81,8 @@ def fit_components(
         survival = from_hazards(pooled.hazards(snapshot.view))[:, where]
         offsets.append(logit(to_hazards(survival)) + pooled.calendar(snapshot.age_days, near))
     used = [name for name in columns if _varies(drawn, name)]
-    grown = grow_hazard(drawn, used, near, settings, offsets=offsets, seed=seed, threads=threads)
-    at_once = grow_direct(learners, bins, used, seed=seed, threads=threads) if direct else None
+    grown = grow_hazard(drawn, used, near, settings, offsets=offsets, seed=seed)
+    at_once = grow_direct(learners, bins, used, seed=seed) if direct else None
     return Components(pooled, grown, at_once)
 
 

@@ -178,7 +178,6 @@ def fit_curve_model(
     max_days: int | None = None,
     seed: int = 0,
     members: Sequence[str] | None = None,
-    threads: int | None = None,
     only: str | None = None,
     trees: TreeSettings | None = None,
     snapshots: SnapshotSettings | None = None,
@@ -218,7 +217,7 @@ def fit_curve_model(
     if only is not None:
         return _baseline(only, bins, taken, bands, step, _card(as_of, bins, taken, len(base), seed))
     progress("fitting the curve", 0.6)
-    learned = learn_curve(taken, bins, step, span, settings, seed=seed, threads=threads or 1, progress=progress)
+    learned = learn_curve(taken, bins, step, span, settings, seed=seed, progress=progress)
     lesson, parts, shape = learned.lesson, learned.parts, learned.shape
     card = _card(as_of, bins, taken, len(base), seed) | {
         "rung": step.rung,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.curves import SMALLEST_SURVIVAL, logit
+from training.growing import growing
 from training.periods import Bins
 from training.views import FloatArray, View, Watched
 
@@ -32,9 +33,6 @@ PARAMETERS = {
     "bagging_freq": 1,
     "lambda_l2": 5.0,
     "max_bin": 127,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbose": -1,
 }
 
 
@@ -60,9 +58,7 @@ class DirectTrees:
         return np.asarray(survival)
 
 
-def grow_direct(
-    watched: Sequence[Watched], bins: Bins, names: Sequence[str], *, seed: int, threads: int
-) -> DirectTrees | None:
+def grow_direct(watched: Sequence[Watched], bins: Bins, names: Sequence[str], *, seed: int) -> DirectTrees | None:
     """Learn from the snapshots watched for the whole horizon; None where they hold too little."""
     ripe = [w for w in watched if w.follow_up_days >= bins.horizon and len(w.view)]
     if not ripe:
@@ -80,7 +76,7 @@ def grow_direct(
     x, y, draw = np.concatenate(tables), np.concatenate(answers).astype(np.float64), np.concatenate(draws)
     if len(y) < FEWEST_ROWS or min(y.sum(), len(y) - y.sum()) < FEWEST_OF_EACH:
         return None
-    parameters = PARAMETERS | {"seed": seed, "num_threads": threads}
+    parameters = PARAMETERS | growing(seed)
     part = (draw * PARTS).astype(int)
     rounds = [
         _rounds(x, y, part == k, parameters)

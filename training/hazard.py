@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from training.btyd import FAMILIES
 from training.curves import SMALLEST_SURVIVAL, logit, to_hazards
+from training.growing import growing
 from training.periods import Bins, person_periods
 from training.views import FloatArray, View, Watched
 
@@ -99,7 +100,6 @@ def grow_hazard(
     *,
     offsets: Sequence[FloatArray],
     seed: int = 0,
-    threads: int = 1,
 ) -> TreeHazard:
     """Grow the hazard on all snapshots together.
 
@@ -128,12 +128,7 @@ def grow_hazard(
         "bagging_freq": 1,
         "max_bin": 127,
         "boost_from_average": False,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": threads,
-        "seed": seed,
-        "verbose": -1,
-    }
+    } | growing(seed)
     booster = lgb.train(parameters, data, settings.rounds)
     return TreeHazard(booster, tuple(names), bins)
 

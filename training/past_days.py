@@ -60,7 +60,6 @@ def learn_curve(
     settings: TreeSettings,
     *,
     seed: int = 0,
-    threads: int = 1,
     progress: Progress = quiet,
 ) -> Learned:
     """What the rung `step` lets a curve learn from the snapshots; span_days: days of history before the cut-off."""
@@ -68,14 +67,10 @@ def learn_curve(
     lesson, parts = None, Components(None, None)
     if step.rung in (EQUAL_BLEND, WEIGHTED_BLEND):
         weigh = step.rung == WEIGHTED_BLEND
-        lesson = learn_from_past(
-            taken, bins, columns, settings, trees=step.trees, weigh=weigh, seed=seed, threads=threads
-        )
+        lesson = learn_from_past(taken, bins, columns, settings, trees=step.trees, weigh=weigh, seed=seed)
         progress("fitting the curve", 0.8)
         grown = settings if lesson is None or lesson.rounds is None else replace(settings, rounds=lesson.rounds)
-        parts = fit_components(
-            taken.watched, bins, columns, grown, trees=step.trees, seed=seed, threads=threads, direct=True
-        )
+        parts = fit_components(taken.watched, bins, columns, grown, trees=step.trees, seed=seed, direct=True)
     learned = [name for name in ("pooled", "trees", "direct") if getattr(parts, name) is not None]
     components = [*taken.families, *learned]
     weights: Mapping[str, float] = {}
@@ -101,7 +96,6 @@ def learn_from_past(
     trees: bool,
     weigh: bool,
     seed: int,
-    threads: int,
 ) -> Lesson | None:
     """Fit as if on a past day, judge on what followed. None where no past day has enough before and after it.
 
@@ -113,7 +107,7 @@ def learn_from_past(
         return None
     judge, older = found
     most = replace(settings, rounds=max(settings.rounds, settings.most_rounds))
-    parts = fit_components(older, bins, columns, most, trees=trees, seed=seed, threads=threads, direct=True)
+    parts = fit_components(older, bins, columns, most, trees=trees, seed=seed, direct=True)
     if parts.pooled is None:
         return None
     rows = np.arange(len(judge.view))

@@ -93,7 +93,6 @@ def judge(history: History, as_of: date, horizon: int, config: Mapping[str, Any]
                     TreeSettings(),
                     trees=True,
                     seed=draw,
-                    threads=1,
                     direct=True,
                 )
                 said = parts.curves(view)

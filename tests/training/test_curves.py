@@ -116,7 +116,7 @@ def test_on_a_known_constant_hazard_the_mean_curve_is_kaplan_meier(daily: float,
 
     world = watched_world(daily, 4_000, follow_up, seed=3)
     bins = world.view.bins
-    parts = fit_components([world], bins, NAMES, TreeSettings(rounds=30), trees=True, seed=0, threads=1)
+    parts = fit_components([world], bins, NAMES, TreeSettings(rounds=30), trees=True, seed=0)
     last = bins.whole(follow_up)
     kaplan_meier = 1.0 - np.mean(world.days_to_next <= bins.edges[last])
     for name in ("pooled", "trees"):
@@ -128,7 +128,7 @@ def test_the_first_trees_say_the_same_as_a_stage_of_all_and_as_trees_cut_off_the
     from training.curve_fit import fit_components
 
     world = watched_world(0.02, 1_500, 90, seed=4)
-    parts = fit_components([world], world.view.bins, NAMES, TreeSettings(rounds=12), trees=True, seed=0, threads=1)
+    parts = fit_components([world], world.view.bins, NAMES, TreeSettings(rounds=12), trees=True, seed=0)
     assert parts.trees is not None
     pooled = parts.curves(world.view)["pooled"]
     five, all_trees = parts.trees.curves(world.view, pooled, (5, 12))

@@ -25,7 +25,7 @@ def watched(members: int, seed: int, follow_up_days: int = 60) -> Watched:
 
 
 def test_a_curve_passes_through_what_the_trees_say_and_never_rises() -> None:
-    learned = grow_direct([watched(4_000, 1)], BINS, ("left", "right", "noise"), seed=0, threads=1)
+    learned = grow_direct([watched(4_000, 1)], BINS, ("left", "right", "noise"), seed=0)
     assert isinstance(learned, DirectTrees)
     judge = watched(2_000, 2)
     curve = learned.curve(judge.view, BINS, judge.view.btyd["bg_nbd"])
@@ -53,4 +53,4 @@ def test_weights_move_to_a_component_that_is_far_better_and_stay_where_all_are_a
 
 @pytest.mark.parametrize(("members", "follow_up"), [(500, 60), (4_000, 40)])
 def test_too_few_members_or_too_short_a_watch_gives_none(members: int, follow_up: int) -> None:
-    assert grow_direct([watched(members, 1, follow_up)], BINS, ("left", "right"), seed=0, threads=1) is None
+    assert grow_direct([watched(members, 1, follow_up)], BINS, ("left", "right"), seed=0) is None

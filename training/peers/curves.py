@@ -30,6 +30,7 @@ from features.history import History
 from features.vectors import MemberVectors, build_vectors
 from training.btyd import Btyd, Family, fit_btyd
 from training.cutoffs import check_label_rows, snapshot_days
+from training.growing import growing
 from training.labels import label_outcomes
 from training.snapshots import NO_HISTORY
 
@@ -48,10 +49,6 @@ LIGHTGBM = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbose": -1,
 }
 LIGHTGBM_ROUNDS, LIGHTGBM_PATIENCE = 500, 30
 
@@ -216,7 +213,7 @@ def _with_history(vectors: MemberVectors) -> NDArray[np.float32]:
 
 def _fit_lightgbm(snapshot: Snapshot, seed: int) -> _Classifier:
     x, y = _with_history(snapshot.vectors), snapshot.churned.astype(float)
-    params = LIGHTGBM | {"seed": seed}
+    params = LIGHTGBM | growing(seed)
     held_out = np.random.default_rng(seed).random(len(y)) < 0.2
     train = lgb.Dataset(x[~held_out], y[~held_out], params=params, free_raw_data=False)
     valid = lgb.Dataset(x[held_out], y[held_out], reference=train, params=params, free_raw_data=False)

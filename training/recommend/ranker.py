@@ -11,6 +11,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from training.growing import growing
 from training.recommend.candidates import Signals
 from training.recommend.rank_features import NAMES, RankFeatures, rank_in_row
 from training.recommend.simple import Lists, merged, top_of_pairs
@@ -146,7 +147,6 @@ def fit_ranker(
     seed: int,
     valid: RankRows | None = None,
     rounds: int = LARGEST_ROUNDS,
-    threads: int = 1,
 ) -> Ranker:
     """One booster over the rows of all snapshots; with `valid`, stopped where its log loss or NDCG@10 is best."""
     params: dict[str, Any] = {
@@ -159,12 +159,7 @@ def fit_ranker(
         "bagging_freq": 1,
         "lambda_l2": 5.0,
         "max_bin": 127,
-        "num_threads": threads,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
+    } | growing(seed)
     if objective == "lambdarank":
         params |= {"lambdarank_truncation_level": 20, "metric": "ndcg", "eval_at": [10]}
     else:
