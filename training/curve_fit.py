@@ -46,7 +46,8 @@ class Components:
             if self.trees is not None:
                 said["trees"] = self.trees.curve(view, said["pooled"])
             if self.direct is not None:
-                said["direct"] = self.direct.curve(view, self.pooled.bins, said["pooled"])
+                shape = said.get("trees", said["pooled"])
+                said["direct"] = self.direct.curve(view, self.pooled.bins, shape)
         return said
 
 

@@ -23,10 +23,13 @@ MOST_ROWS = 120_000
 # How many trees is asked of members held out: of each third in turn where rows are few, of one third where not.
 PARTS, ROWS_FOR_ONE_PART = 3, 20_000
 ROUNDS, PATIENCE, FEWEST_ROUNDS = 600, 25, 8
+# A snapshot so many horizons older than the newest counts half: what tells members apart moves with the brand.
+HALF_LIFE = 2.0
+# Leaves of a tree, and of one where rows are many.
+LEAVES, LEAVES_OF_MANY, MANY_ROWS = 8, 15, 60_000
 PARAMETERS = {
     "objective": "binary",
     "learning_rate": 0.05,
-    "num_leaves": 8,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,
@@ -66,20 +69,23 @@ def grow_direct(watched: Sequence[Watched], bins: Bins, names: Sequence[str], *,
     everyone = np.unique(np.concatenate([w.view.member_ids for w in ripe]))
     chance = np.random.default_rng(seed).random(len(everyone))
     share = min(1.0, MOST_ROWS / sum(len(w.view) for w in ripe))
-    tables, answers, draws = [], [], []
+    tables, answers, draws, counts = [], [], [], []
     for snapshot in ripe:
         drawn = chance[np.searchsorted(everyone, snapshot.view.member_ids)]
         taken = snapshot.rows(drawn < share)
         tables.append(_table(taken.view, names, bins))
         answers.append(taken.days_to_next > bins.horizon)
         draws.append(drawn[drawn < share] / share)
+        horizons = (snapshot.age_days - ripe[0].age_days) / bins.horizon
+        counts.append(np.full(len(taken.view), 0.5 ** (horizons / HALF_LIFE)))
     x, y, draw = np.concatenate(tables), np.concatenate(answers).astype(np.float64), np.concatenate(draws)
+    counted = np.concatenate(counts)
     if len(y) < FEWEST_ROWS or min(y.sum(), len(y) - y.sum()) < FEWEST_OF_EACH:
         return None
-    parameters = PARAMETERS | growing(seed)
+    parameters = PARAMETERS | growing(seed) | {"num_leaves": LEAVES_OF_MANY if len(y) >= MANY_ROWS else LEAVES}
     part = (draw * PARTS).astype(int)
     rounds = [
-        _rounds(x, y, part == k, parameters)
+        _rounds(x, y, counted, part == k, parameters)
         for k in range(PARTS if len(y) < ROWS_FOR_ONE_PART else 1)
         if _both(y, part == k)
     ]
@@ -87,7 +93,7 @@ def grow_direct(watched: Sequence[Watched], bins: Bins, names: Sequence[str], *,
         return None
     # All rows are a half more than two thirds of them, and carry a few more trees.
     count = max(FEWEST_ROUNDS, round(1.1 * float(np.mean(rounds))))
-    grown = lgb.train(parameters, lgb.Dataset(x, y, params=parameters), count)
+    grown = lgb.train(parameters, lgb.Dataset(x, y, weight=counted, params=parameters), count)
     return DirectTrees(lgb.Booster(model_str=grown.model_to_string()), tuple(names))
 
 
@@ -97,11 +103,15 @@ def _both(y: FloatArray, apart: npt.NDArray[np.bool_]) -> bool:
 
 
 def _rounds(
-    x: npt.NDArray[np.float32], y: FloatArray, apart: npt.NDArray[np.bool_], parameters: Mapping[str, object]
+    x: npt.NDArray[np.float32],
+    y: FloatArray,
+    counted: FloatArray,
+    apart: npt.NDArray[np.bool_],
+    parameters: Mapping[str, object],
 ) -> int:
     """The trees after which members held out are told best."""
-    train = lgb.Dataset(x[~apart], y[~apart], params=dict(parameters))
-    valid = lgb.Dataset(x[apart], y[apart], reference=train, params=dict(parameters))
+    train = lgb.Dataset(x[~apart], y[~apart], weight=counted[~apart], params=dict(parameters))
+    valid = lgb.Dataset(x[apart], y[apart], weight=counted[apart], reference=train, params=dict(parameters))
     stop = lgb.early_stopping(PATIENCE, verbose=False)
     return lgb.train(dict(parameters), train, ROUNDS, valid_sets=[valid], callbacks=[stop]).best_iteration
 
