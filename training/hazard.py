@@ -24,7 +24,7 @@ class TreeSettings:
     """How the tree hazard is grown."""
 
     rows: int = field(default=480_000, metadata={"doc": "most person-periods; above, members are drawn"})
-    rounds: int = field(default=50, metadata={"doc": "trees where no past day could say how many"})
+    rounds: int = field(default=30, metadata={"doc": "trees where no past day could say how many"})
     most_rounds: int = field(default=300, metadata={"doc": "most trees that a past day may ask for"})
     leaves: int = field(default=15, metadata={"doc": "leaves of a tree"})
     learning_rate: float = field(default=0.04, metadata={"doc": "step of a tree"})

@@ -116,7 +116,7 @@ def test_on_a_known_constant_hazard_the_mean_curve_is_kaplan_meier(daily: float,
 
     world = watched_world(daily, 4_000, follow_up, seed=3)
     bins = world.view.bins
-    parts = fit_components([world], bins, NAMES, TreeSettings(rounds=30), trees=True, seed=0)
+    parts = fit_components([world], bins, NAMES, TreeSettings(rounds=15), trees=True, seed=0)
     last = bins.whole(follow_up)
     kaplan_meier = 1.0 - np.mean(world.days_to_next <= bins.edges[last])
     for name in ("pooled", "trees"):
