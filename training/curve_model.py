@@ -42,7 +42,7 @@ LONGEST_DAYS = 730
 ONLY = ("recency", "bg_nbd", "mbg_nbd")
 # Members scored at a time: their curves on all edges stay within a processor's cache.
 CHUNK_MEMBERS = 4_096
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)

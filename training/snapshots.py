@@ -11,7 +11,7 @@ import pandas as pd
 from features.history import History
 from features.progress import Progress, quiet
 from features.vectors import COLUMNS, MemberVectors, iter_vectors
-from training.btyd import Btyd, Family
+from training.btyd import Btyd, Family, regularity
 from training.labels import label_outcomes
 from training.periods import Bins
 from training.reasons import typical_member
@@ -113,7 +113,8 @@ def families_of(vectors: MemberVectors, start: Mapping[Family, Btyd], seed: int)
     tenure = frame["tenure_days"].to_numpy(float)
     last = np.clip(tenure - frame["recency_days"].to_numpy(float), 0, tenure)
     repeats = np.maximum(frame["visits"].to_numpy(float) - 1, 0)
-    return fit_families(repeats, last, tenure, start=start or None, seed=seed)
+    k = regularity(repeats, frame["gap_cv"].to_numpy(float))
+    return fit_families(repeats, last, tenure, k=k, start=start or None, seed=seed)
 
 
 def drawn_members(members: np.ndarray, most: int, seed: int) -> np.ndarray | None:

@@ -86,11 +86,12 @@ def fit_families(
     first_to_last_days: FloatArray,
     tenure_days: FloatArray,
     *,
+    k: int = 1,
     start: Mapping[Family, Btyd] | None = None,
     max_rows: int = 4_000,
     seed: int = 0,
 ) -> dict[Family, Btyd]:
-    """Both buy-till-you-die families, warm-started where an earlier fit is given; empty where members are too few."""
+    """BG/NBD, and MBG/NBD whose gaps are Erlang-k, warm-started where an earlier fit is given; empty where members are too few."""
     if len(repeat_visits) < FEWEST_FOR_BTYD:
         return {}
     fitted: dict[Family, Btyd] = {}
@@ -101,6 +102,7 @@ def fit_families(
                 first_to_last_days,
                 tenure_days,
                 family=family,
+                k=k if family == "mbg_nbd" else 1,
                 start=None if start is None else start.get(family),
                 max_rows=max_rows,
                 seed=seed,
