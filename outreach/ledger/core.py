@@ -4,7 +4,9 @@ Writers run in one transaction each and raise the revision of what they changed.
 `rows`: the statement is compiled once and runs on a plain driver connection kept per thread.
 """
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -232,8 +234,24 @@ def _engine(url: str) -> sa.Engine:
 def _sqlite_settings(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun by us, see _sqlite_begin
     # The time to wait comes first: two workers that open a new ledger at once meet at the journal's mode already.
-    for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}").fetchall()
+    _write_ahead(connection)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _write_ahead(connection: Any) -> None:
+    """Set the journal's mode, which a file keeps. SQLite does not wait here where two ask at once: one is refused."""
+    end = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _sqlite_begin(connection: sa.Connection) -> None:

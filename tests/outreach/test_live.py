@@ -125,14 +125,15 @@ def test_a_worker_knows_the_newest_schema_without_alembic() -> None:
 
 
 def test_workers_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new.db'}"
-
-    def use(number: int) -> int:
-        ledger = Ledger(url)
+    def use(place: tuple[int, int]) -> int:
+        turn, number = place
+        ledger = Ledger(f"sqlite:///{tmp_path / f'new{turn}.db'}")
         ledger.create_token("admin", at=NOW, label=str(number))
         known = len(ledger.tokens())
         ledger.close()
         return known
 
-    with ThreadPoolExecutor(4) as pool:
-        assert max(pool.map(use, range(4))) == 4
+    # One try seldom meets the moment at which both set the journal's mode.
+    for turn in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            assert max(pool.map(use, ((turn, number) for number in range(4)))) == 4
