@@ -82,7 +82,9 @@ def grow_direct(watched: Sequence[Watched], bins: Bins, names: Sequence[str], *,
     counted = np.concatenate(counts)
     if len(y) < FEWEST_ROWS or min(y.sum(), len(y) - y.sum()) < FEWEST_OF_EACH:
         return None
-    parameters = PARAMETERS | growing(seed) | {"num_leaves": LEAVES_OF_MANY if len(y) >= MANY_ROWS else LEAVES}
+    parameters = (
+        PARAMETERS | growing(seed, len(y)) | {"num_leaves": LEAVES_OF_MANY if len(y) >= MANY_ROWS else LEAVES}
+    )
     part = (draw * PARTS).astype(int)
     rounds = [
         _rounds(x, y, counted, part == k, parameters)

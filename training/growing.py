@@ -3,18 +3,18 @@
 import os
 from typing import Any
 
-# More threads than this gain little on tables of some hundred thousand rows.
-MOST_THREADS = 16
+# More threads than this gain little on tables of some hundred thousand rows; on few rows they wait for each other.
+MOST_THREADS, ROWS_A_THREAD = 16, 5_000
 
 
-def growing(seed: int) -> dict[str, Any]:
-    """LightGBM parameters: every processor in use, trees that do not depend on how many there are.
+def growing(seed: int, rows: int) -> dict[str, Any]:
+    """LightGBM parameters for a table of so many rows: every processor that helps, trees that do not depend on how many.
 
     Column by column each histogram is summed by one thread in the order of the rows; row by row its parts are summed
     in an order that depends on the number of threads.
     """
     return {
-        "num_threads": growing_threads(),
+        "num_threads": min(growing_threads(), 1 + rows // ROWS_A_THREAD),
         "deterministic": True,
         "force_col_wise": True,
         "seed": seed,

@@ -128,7 +128,7 @@ def grow_hazard(
         "bagging_freq": 1,
         "max_bin": 127,
         "boost_from_average": False,
-    } | growing(seed)
+    } | growing(seed, len(event))
     booster = lgb.train(parameters, data, settings.rounds)
     return TreeHazard(booster, tuple(names), bins)
 

@@ -202,7 +202,7 @@ def _line(regressor: GammaRegressor | PoissonRegressor, x: Floats, y: Floats) ->
 
 
 def _trees(x: Floats, y: Floats, seed: int) -> lgb.Booster:
-    return lgb.train({**TREES, **growing(seed)}, lgb.Dataset(x, y), ROUNDS)
+    return lgb.train({**TREES, **growing(seed, len(y))}, lgb.Dataset(x, y), ROUNDS)
 
 
 def _booster(text: str) -> lgb.Booster:

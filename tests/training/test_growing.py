@@ -14,7 +14,7 @@ def test_one_thread_and_two_grow_the_same_trees() -> None:
 
     def grown(threads: int) -> str:
         parameters = {"objective": "binary", "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1}
-        parameters |= growing(7) | {"num_threads": threads}
+        parameters |= growing(7, len(x)) | {"num_threads": threads}
         return lgb.train(parameters, lgb.Dataset(x, y), 20).model_to_string().split("\nparameters:")[0]
 
     assert grown(1) == grown(2)
@@ -25,3 +25,9 @@ def test_who_asks_for_fewer_threads_gets_fewer(monkeypatch: pytest.MonkeyPatch) 
     assert growing_threads() == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert growing_threads() >= 1
+
+
+def test_few_rows_are_not_spread_over_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.growing.growing_threads", lambda: 16)
+    assert growing(0, 300)["num_threads"] == 1
+    assert growing(0, 300_000)["num_threads"] == 16

@@ -213,7 +213,7 @@ def _with_history(vectors: MemberVectors) -> NDArray[np.float32]:
 
 def _fit_lightgbm(snapshot: Snapshot, seed: int) -> _Classifier:
     x, y = _with_history(snapshot.vectors), snapshot.churned.astype(float)
-    params = LIGHTGBM | growing(seed)
+    params = LIGHTGBM | growing(seed, len(y))
     held_out = np.random.default_rng(seed).random(len(y)) < 0.2
     train = lgb.Dataset(x[~held_out], y[~held_out], params=params, free_raw_data=False)
     valid = lgb.Dataset(x[held_out], y[held_out], reference=train, params=params, free_raw_data=False)

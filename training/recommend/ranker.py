@@ -159,7 +159,7 @@ def fit_ranker(
         "bagging_freq": 1,
         "lambda_l2": 5.0,
         "max_bin": 127,
-    } | growing(seed)
+    } | growing(seed, sum(len(r.values) for r in rows))
     if objective == "lambdarank":
         params |= {"lambdarank_truncation_level": 20, "metric": "ndcg", "eval_at": [10]}
     else:
