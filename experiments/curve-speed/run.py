@@ -20,6 +20,8 @@ from features.tables import tables_from_frames
 from features.vectors import build_vectors
 from simulator.brand import simulate_brand
 from training.curve_model import CurveModel, fit_curve_model
+from training.hazard import _training_table
+from training.views import make_view
 
 HERE = Path(__file__).parent
 
@@ -76,12 +78,11 @@ def curves(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     values = np.ascontiguousarray(known[rng.integers(0, len(known), config["rows"])])
     trees = model.parts.trees
     assert trees is not None
-    columns = [model.names.index(name) for name in trees.names]
-    inputs = np.ascontiguousarray(
-        np.hstack(
-            [values[:, columns], np.zeros((len(values), trees.booster.num_feature() - len(columns)), np.float32)]
-        )
-    )
+    # The trees' own columns, those that change from bin to bin as they are in the first bin.
+    everyone, first_bin = np.arange(len(values)), np.zeros(len(values), np.int64)
+    view = make_view(np.empty(len(values), "U1"), values, model.names, model.bins, model.families)
+    inputs = _training_table(view, trees.names, trees.bins, everyone, first_bin)
+    del view
     trees.booster.predict(inputs[:1000], num_threads=1)
     start = time.process_time()
     trees.booster.predict(inputs, num_threads=1)
