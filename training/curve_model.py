@@ -209,6 +209,7 @@ def fit_curve_model(
         ages,
         bins,
         followed,
+        rhythm=only is None,  # a plain baseline is the one that the gate has judged
         seed=seed,
         progress=lambda message, done: progress(message, 0.05 + 0.55 * done),
     )

@@ -70,10 +70,14 @@ def take_snapshots(
     bins: Bins,
     members: np.ndarray | None,
     *,
+    rhythm: bool = True,
     seed: int = 0,
     progress: Progress = quiet,
 ) -> Snapshots:
-    """Vectors, outcomes and buy-till-you-die curves of `members` (None: all) on each day."""
+    """Vectors, outcomes and buy-till-you-die curves of `members` (None: all) on each day.
+
+    rhythm: let MBG/NBD learn how regular the brand's members buy; False leaves it as published.
+    """
     views: dict[date, View] = {}
     families: dict[Family, Btyd] = {}
     typical = np.full(len(NAMES), np.nan, dtype=np.float32)
@@ -82,7 +86,7 @@ def take_snapshots(
         if not len(vectors.frame):
             continue
         day = vectors.frame["as_of"].iloc[0].date()
-        families = families_of(vectors, families, seed) or families
+        families = families_of(vectors, families, rhythm, seed) or families
         if day == as_of:
             typical = typical_member(vectors.matrix())
         else:
@@ -107,13 +111,13 @@ def _days_to_next(history: History, views: Mapping[date, View], as_of: date) -> 
     return {day: np.where(np.isfinite(days), days, np.inf) for day, days in seen.items()}
 
 
-def families_of(vectors: MemberVectors, start: Mapping[Family, Btyd], seed: int) -> dict[Family, Btyd]:
+def families_of(vectors: MemberVectors, start: Mapping[Family, Btyd], rhythm: bool, seed: int) -> dict[Family, Btyd]:
     """Both buy-till-you-die families as of the vectors' day, warm-started from an earlier day's."""
     frame = vectors.frame
     tenure = frame["tenure_days"].to_numpy(float)
     last = np.clip(tenure - frame["recency_days"].to_numpy(float), 0, tenure)
     repeats = np.maximum(frame["visits"].to_numpy(float) - 1, 0)
-    k = regularity(repeats, frame["gap_cv"].to_numpy(float))
+    k = regularity(repeats, frame["gap_cv"].to_numpy(float)) if rhythm else 1
     return fit_families(repeats, last, tenure, k=k, start=start or None, seed=seed)
 
 

@@ -157,8 +157,15 @@ def test_a_plain_baseline_comes_behind_the_same_class_and_says_so(
 ) -> None:
     plain = fit_curve_model(history, AS_OF, HORIZON, only=only, snapshots=FEWER)
     assert plain.card["source"] == "fallback" and plain.card["rung"] == only
+    assert all(family.k == 1 for family in plain.families.values())  # as it was judged, without the brand's rhythm
     plain.save(tmp_path)
     assert np.array_equal(CurveModel.load(tmp_path).predict(vectors).survival, plain.predict(vectors).survival)
+
+
+def test_the_curve_knows_the_brands_rhythm(model: CurveModel, tmp_path: Path) -> None:
+    assert model.families["mbg_nbd"].k > 1 and model.families["bg_nbd"].k == 1
+    model.save(tmp_path)
+    assert CurveModel.load(tmp_path).families == model.families
 
 
 def test_an_unknown_baseline_is_refused_by_name(history: History) -> None:
