@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,9 +61,9 @@ def build_baskets(history: History, before: date | None = None, include_returned
     return Baskets(rows.sort_values(["member", "day", "item"], ignore_index=True), member_ids, item_ids)
 
 
-def _coded(column: object) -> tuple[np.ndarray, np.ndarray]:
+def _coded(column: Any) -> tuple[np.ndarray, np.ndarray]:
     """Codes in the order of the sorted ids, and the sorted ids."""
-    encoded = column.combine_chunks().dictionary_encode()  # type: ignore[attr-defined]
+    encoded = column.combine_chunks().dictionary_encode()
     ids = encoded.dictionary.to_numpy(zero_copy_only=False).astype(str)
     order = np.argsort(ids)
     rank = np.empty(len(ids), dtype=np.int32)

@@ -43,7 +43,7 @@ def rest_app(runtime: Callable[[], Runtime], hot_routes: hot.HotRoutes) -> FastA
             app.openapi_schema = named_roles(plain())
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI is extended
     return app
 
 

@@ -44,7 +44,7 @@ def run(host: str, port: int, workers: int = 1) -> int:
     # Everything that every worker needs is imported before they part; nothing is opened.
     import serving.app
     import serving.gate
-    import serving.runtime  # noqa: F401
+    import serving.runtime  # noqa: F401 - only to have it imported
 
     app = application()
     gc.collect()

@@ -114,7 +114,7 @@ def orders_tables(
     guide = np.where(known & ~away, people.guide[someone], store)
     status = np.where(in_store, "completed", "paid").astype(object)
     status[~in_store & (day < days - 12)] = "completed"
-    with_coupon = np.r_[coupon_of_visit != None, np.zeros(len(stray.day), dtype=bool)][order]  # noqa: E711
+    with_coupon = np.r_[pd.notna(coupon_of_visit), np.zeros(len(stray.day), dtype=bool)][order]
     cancelled = ~in_store & ~with_coupon & (rng.random(n) < 0.025)
     status[cancelled] = "cancelled"
     total_paid = np.round(np.bincount(line_order, weights=paid, minlength=n), 2)

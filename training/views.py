@@ -91,7 +91,7 @@ def fit_families(
     max_rows: int = 4_000,
     seed: int = 0,
 ) -> dict[Family, Btyd]:
-    """BG/NBD, and MBG/NBD whose gaps are Erlang-k, warm-started where an earlier fit is given; empty where members are too few."""
+    """BG/NBD, and MBG/NBD whose gaps are Erlang-k; empty where members are too few. start: an earlier fit to begin from."""
     if len(repeat_visits) < FEWEST_FOR_BTYD:
         return {}
     fitted: dict[Family, Btyd] = {}

@@ -56,7 +56,7 @@ def shops() -> dict[str, int]:
     return {"random_shops": CONFIG["random_shops"], "shops_with_a_broken_rule": broken}
 
 
-def redraws() -> dict[str, float]:
+def redraws() -> dict[str, Any]:
     """One guide's list drawn again and again with the dice of other seeds."""
     n, k = 140, 10
     r = np.random.default_rng(CONFIG["seed"])
@@ -70,13 +70,14 @@ def redraws() -> dict[str, float]:
         count += drawn
         sizes.add(int(drawn.sum()))
     error = np.abs(count / CONFIG["redraws"] - pi)
-    return {"redraws": CONFIG["redraws"], "largest_error": round(float(error.max()), 4), "list_sizes": sorted(sizes)}  # type: ignore[dict-item]
+    return {"redraws": CONFIG["redraws"], "largest_error": round(float(error.max()), 4), "list_sizes": sorted(sizes)}
 
 
 def brand() -> ListInputs:
     """The brand of the list job, its members numbered so that every member has own numbers."""
     job = beside("job", HERE.parent / "contact-list-job" / "run.py")
-    return job.brand(CONFIG["members"], CONFIG["guides"], CONFIG["capacity"], CONFIG["seed"])  # type: ignore[no-any-return]
+    made: ListInputs = job.brand(CONFIG["members"], CONFIG["guides"], CONFIG["capacity"], CONFIG["seed"])
+    return made
 
 
 def shuffle() -> dict[str, Any]:

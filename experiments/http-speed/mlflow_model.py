@@ -9,7 +9,7 @@ import numpy as np
 from training.curve_model import CurveModel
 
 
-class ChurnCurve(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]
+class ChurnCurve(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined,misc]  # mlflow has no types
     """P(no purchase within the brand's horizon) of each row of vectors."""
 
     def load_context(self, context: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def command(
     ) as bar:
         line = bar.add_task("reading", total=1.0)
 
-        def tell(share: float, start: float):  # type: ignore[no-untyped-def]
+        def tell(share: float, start: float) -> Callable[[str, float], None]:
             return lambda message, done: bar.update(line, description=message[:60], completed=start + share * done)
 
         tables = open_tables(folder, progress=tell(0.08, 0.0))

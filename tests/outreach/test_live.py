@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from outreach.ledger import Ledger
-from outreach.ledger.core import alembic_config, newest_schema
+from outreach.ledger.core import _write_ahead, alembic_config, newest_schema
 from outreach.ledger.live import MOST_KEPT, LiveLedger, Shelf
 
 NOW = dt.datetime(2026, 3, 2, 10, 0)
@@ -133,7 +134,43 @@ def test_workers_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
         ledger.close()
         return known
 
-    # One try seldom meets the moment at which both set the journal's mode.
+    # One try seldom meets the moment at which both set the journal's mode; below it is met for certain.
     for turn in range(5):
         with ThreadPoolExecutor(4) as pool:
             assert max(pool.map(use, ((turn, number) for number in range(4)))) == 4
+
+
+class Refusing:
+    """A driver's connection that refuses to change the journal's mode so many times."""
+
+    def __init__(self, refusals: int, why: str) -> None:
+        self.refusals, self.why, self.asked = refusals, why, 0
+
+    def execute(self, pragma: str) -> "Refusing":
+        if pragma == "PRAGMA journal_mode=WAL":
+            self.asked += 1
+            if self.asked <= self.refusals:
+                raise sqlite3.OperationalError(self.why)
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return ("delete",)
+
+    def fetchall(self) -> list[tuple[str]]:
+        return [("wal",)]
+
+
+def test_a_journal_that_another_worker_is_changing_is_asked_again_and_other_errors_are_told() -> None:
+    busy = Refusing(3, "database is locked")
+    _write_ahead(busy)
+    assert busy.asked == 4
+    broken = Refusing(3, "disk I/O error")
+    with pytest.raises(sqlite3.OperationalError, match="disk"):
+        _write_ahead(broken)
+    assert broken.asked == 1
+
+
+def test_a_journal_that_stays_locked_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outreach.ledger.core.BUSY_MS", 60)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        _write_ahead(Refusing(10**6, "database is locked"))

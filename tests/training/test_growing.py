@@ -8,6 +8,7 @@ from training.growing import growing, growing_threads
 
 
 def test_one_thread_and_two_grow_the_same_trees() -> None:
+    """A promise of the library, held against its next version: this one keeps it row by row as well."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(20_000, 12)).astype(np.float32)
     y = (x[:, 0] + x[:, 1] * x[:, 2] + rng.normal(size=len(x)) > 0).astype(float)
