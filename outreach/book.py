@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from outreach.effect_model import logistic
 from outreach.inputs import NEVER, PRIOR_VISITS
 from outreach.rhythm import Outlook, Rhythm, fit_rhythm
 from outreach.rhythm_filter import RhythmFilter
@@ -158,27 +159,26 @@ class Book:
         if self.followed is None or self.followed[0].rhythm is not rhythm:
             self.followed = (RhythmFilter(rhythm, self.begins, len(self)), 0, 0)
         followed, orders, contacts = self.followed
-        while orders < len(self.orders):
-            day, who, _ = self.orders[orders]
+        for day, who, _ in self.orders[orders:]:
             # A contact comes before the purchases of its day.
-            last = int(day.max()) if len(day) else self.begins
-            while contacts < len(self.contacts) and self.contacts[contacts][0] <= last:
-                followed.contact(*self.contacts[contacts], self._openness(self.contacts[contacts][1]))
-                contacts += 1
+            contacts = self._enter_contacts(followed, contacts, int(day.max()) if len(day) else self.begins)
             followed.history(day, who)
-            orders += 1
-        while contacts < len(self.contacts):
-            followed.contact(*self.contacts[contacts], self._openness(self.contacts[contacts][1]))
-            contacts += 1
-        self.followed = (followed, orders, contacts)
+        contacts = self._enter_contacts(followed, contacts, np.inf)
+        self.followed = (followed, len(self.orders), contacts)
         return followed
+
+    def _enter_contacts(self, followed: RhythmFilter, place: int, until: float) -> int:
+        """Enter the contacts from `place` on, up to a day; returns the place of the first one left."""
+        for day, who in self.contacts[place:]:
+            if day > until:
+                break
+            followed.contact(day, who, logistic(self.engagement()[who]))
+            place += 1
+        return place
 
     def engagement(self) -> Floats:
         """Activity and replies are what the words mean: how readily a member answers."""
         return np.asarray(self.signals[:, 0] + REPLIES_WEIGHT * self.signals[:, 1])
-
-    def _openness(self, who: Ints) -> Floats:
-        return np.asarray(1.0 / (1.0 + np.exp(-self.engagement()[who])))
 
     def standing(self, rhythm: Rhythm, settings: ContactSettings) -> tuple[Standing, Outlook]:
         """The standing of every member with what the brand's rhythm says of them."""
