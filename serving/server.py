@@ -18,6 +18,7 @@ from typing import Any
 
 import uvicorn
 
+from serving.one_write import OneWriteProtocol
 from serving.settings import place_from_environment
 
 log = logging.getLogger("huitou.server")
@@ -66,6 +67,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _answering(app: Any, listening: socket.socket) -> int:
     config = uvicorn.Config(
         app,
+        http=OneWriteProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
