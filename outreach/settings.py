@@ -50,7 +50,9 @@ class ContactSettings:
         default=0.17, metadata={"doc": "that probability grows by exp(this) per point of fatigue"}
     )
     follower_value: float = field(default=0.2, metadata={"doc": "share of spend lost with a friend"})
-    follower_days: float = field(default=180.0, metadata={"doc": "days of spend that a lost friend is charged with"})
+    follower_days: float = field(
+        default=540.0, metadata={"doc": "days of spend that a lost friend is charged with; hardly any comes back"}
+    )
     horizon_days: int = field(default=90, metadata={"doc": "days H that churn_probability speaks of"})
     window_days: int = field(default=7, metadata={"doc": "days in which a purchase counts as an answer to a contact"})
     floor_yuan: float | None = field(

@@ -1,4 +1,4 @@
-"""What our contact policies earn in worlds of known truth; writes result.json beside itself after every world.
+"""What our contact policies earn in worlds of known truth; writes result.json and the README's tables after every world.
 
 python experiments/contact-worlds/run.py [RUN …] [--seeds K]      RUN: cold, after_log, cherry_picking
 """
@@ -7,6 +7,8 @@ import argparse
 import json
 import tomllib
 from pathlib import Path
+
+from tables import write as write_tables
 
 from huitou.judge import judge
 from simulator.world_file import read_world
@@ -36,6 +38,7 @@ def main() -> None:
             result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
             result.setdefault(run, {})[world] = judged
             RESULT.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+            write_tables(HERE / "README.md", result)
             shares = {name: row["share_of_oracle"] for name, row in judged["policies"].items()}
             print(
                 run,

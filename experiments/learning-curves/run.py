@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.contract_folders.run import make
 from features.history import History, build_history, population
 from features.tables import open_tables
-from features.vectors import build_vectors
+from features.vectors import MemberVectors, build_vectors
 from training.blend import blend
 from training.calibration import shift_level
 from training.curve_fit import fit_components, tree_columns
@@ -32,8 +33,8 @@ from training.ladder import choose_step
 from training.metrics import auc
 from training.past_days import learn_curve
 from training.periods import Bins, make_bins
-from training.snapshots import NAMES, Snapshots, SnapshotSettings, snapshot_ages, take_snapshots
-from training.views import Watched, fit_families, make_view
+from training.snapshots import NAMES, Snapshots, SnapshotSettings, families_of, snapshot_ages, take_snapshots
+from training.views import Watched, make_view
 
 HERE = Path(__file__).parent
 
@@ -53,10 +54,7 @@ def of_members(taken: Snapshots, drawn: np.ndarray, bins: Bins, as_of_values: np
 
 
 def _families(values: np.ndarray, start: Any, seed: int) -> Any:
-    column = {name: values[:, NAMES.index(name)].astype(float) for name in ("tenure_days", "recency_days", "visits")}
-    tenure = column["tenure_days"]
-    last = np.clip(tenure - column["recency_days"], 0, tenure)
-    return fit_families(np.maximum(column["visits"] - 1, 0), last, tenure, start=start or None, seed=seed)
+    return families_of(MemberVectors(pd.DataFrame(values, columns=NAMES), ()), start, True, seed)
 
 
 def judge(history: History, as_of: date, horizon: int, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +131,35 @@ def summary(draws: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+SHOWN = {
+    "curve": "curve",
+    "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pooled": "pooled",
+    "trees": "trees",
+    "direct": "direct",
+}
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The means as Markdown."""
+    heads = ["set", "members", "draws", "rung", *SHOWN.values(), "curve less the best single component"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, one in result.items():
+        for size, found in one["sizes"].items():
+            mean = found["mean_auc"]
+            cells = [
+                f"{name} {one['as_of']}",
+                f"{int(size):,}",
+                str(found["draws"]),
+                ", ".join(found["rungs"]),
+                *(f"{mean[part]:.4f}" if part in mean else "–" for part in SHOWN),
+                f"{found['curve_less_best']:+.4f} ± {found['standard_error']:.4f} ({found['best_component']})",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main(names: list[str]) -> int:
     data = Path(os.environ.get("HUITOU_DATA", "no-such-folder"))
     if not data.is_dir():
@@ -153,6 +180,10 @@ def main(names: list[str]) -> int:
                 "sizes": judge(history, date.fromisoformat(one["as_of"]), one["horizon_days"], config),
             }
         path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        readme = HERE / "README.md"
+        head, _, rest = readme.read_text("utf-8").partition("<!-- figures -->")
+        after = rest.partition("<!-- end -->")[2]
+        readme.write_text(f"{head}<!-- figures -->\n\n{table(result)}\n\n<!-- end -->{after}", "utf-8")
     return 0
 
 
