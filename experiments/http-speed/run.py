@@ -11,16 +11,20 @@ import datetime as dt
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 import tomllib
 import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from brand import demo_home, enlarged
 from load import Figures, fetch, free_port, load, memory_mb, processor_seconds, request_bytes, running, serving
 from tables import write as write_tables
@@ -146,26 +150,16 @@ def mlflow(bench: Bench) -> Figures:
     """Churn of many members: computed by `mlflow models serve`, computed by Huitou, and looked up by Huitou."""
     import mlflow as library
 
-    model = bench.work / "mlflow-model"
-    if not model.exists():
-        library.pyfunc.save_model(
-            str(model),
-            python_model=str(HERE / "mlflow_model.py"),
-            artifacts={"curve": str(bench.release.path / "models/curve")},
-            pip_requirements=["mlflow"],
-        )
     columns = [str(name) for name in bench.release.manifest["columns"]]
     ids = bench.members(bench.release, 4000)
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
-    command += ["-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
-    # MLflow finds uvicorn by the path.
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", "PATH": path}
+    example = pd.DataFrame(np.asarray(bench.release.vectors[:50], np.float64), columns=columns)
+    # MLflow asks for a signature and warns without one; the model without it is shown beside.
+    signed = library.models.infer_signature(example, np.zeros(len(example), np.float32))
     found: Figures = {}
     with (
         serving(bench.home, bench.today, bench.work / "service.log") as (ours, _, _),
-        running(command, quiet, f"http://127.0.0.1:{port}/ping", bench.work / "mlflow.log"),
+        mlflow_serving(bench, "signed", signed) as port,
+        mlflow_serving(bench, "unsigned", None) as unsigned,
     ):
         warm_up(ours, bench.tokens["admin"], ids[0])
         for n in CONFIG["mlflow_members"]:
@@ -187,6 +181,7 @@ def mlflow(bench: Bench) -> Figures:
             assert worst < 1e-5, worst
             messages = {
                 "mlflow": (port, [request_bytes("POST", "/invocations", "", body) for body in bodies]),
+                "mlflow_unsigned": (unsigned, [request_bytes("POST", "/invocations", "", body) for body in bodies]),
                 "computed": (
                     ours,
                     [request_bytes("POST", "/churn", admin, {"member_ids": m, "computed": True}) for m in chosen],
@@ -203,6 +198,30 @@ def mlflow(bench: Bench) -> Figures:
                 row[f"{name}_ratio"] = round(row["mlflow"]["p50_ms"] / row[name]["p50_ms"], 1)
             found[str(n)] = row
     return found
+
+
+@contextmanager
+def mlflow_serving(bench: Bench, name: str, signature: Any) -> Iterator[int]:
+    """`mlflow models serve` with one worker over the release's curve, with or without a signature: its port."""
+    import mlflow as library
+
+    model = bench.work / f"mlflow-{name}"
+    shutil.rmtree(model, ignore_errors=True)
+    library.pyfunc.save_model(
+        str(model),
+        python_model=str(HERE / "mlflow_model.py"),
+        artifacts={"curve": str(bench.release.path / "models/curve")},
+        pip_requirements=["mlflow"],
+        signature=signature,
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local"]
+    command += ["-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    # MLflow finds uvicorn by the path.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1", "PATH": path}
+    with running(command, quiet, f"http://127.0.0.1:{port}/ping", bench.work / f"mlflow-{name}.log"):
+        yield port
 
 
 def warm_up(port: int, token: str, member: str) -> None:
