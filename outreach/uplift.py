@@ -9,8 +9,8 @@ robust score ψ of each logged row (`effect_model`) is modelled with the cold sc
 
 with Δp the cold response.  The longer value enters through K.  A log of some weeks cannot tell K's own scale: members
 who look lapsed answer less at once and are worth more later, and a fit of both mistakes the one for the other
-(docs/contact-policy.md has what was tried).  So K stands in full while members answer at least a third as readily as
-the prior says, and fades with a below that: κ(a) = min(1, 3a).  But *who* is readily kept shows in the same
+(docs/contact-policy.md has what was tried).  So K stands in full while members answer at least a fifth as readily as
+the prior says, and fades with a below that: κ(a) = min(1, 5a).  But *who* is readily kept shows in the same
 signals as who readily answers: r = 1 + (φ·β of the signals alone)/a, between 0 and 2.
 
 A listed member is not always written to: guides leave undone what looks hard.  From the tasks done and left the log
@@ -41,8 +41,8 @@ Ints = NDArray[np.int64]
 LATENESS_COLUMNS, WORTH_COLUMNS = 4, 5
 # At most so many times K for those who answer most readily.
 KEEP_MOST = 2.0
-# K stands in full where members answer at least a third as readily as the prior says.
-KEEP_GAIN = 3.0
+# K stands in full where members answer at least a fifth as readily as the prior says.
+KEEP_GAIN = 5.0
 # Below so many listed and so many not-listed rows the log only adds noise.
 LEAST_ROWS = 2000
 ROWS_AT_A_TIME = 100_000
@@ -259,7 +259,7 @@ def censoring(rows: LogRows) -> Floats:
 
 
 def keep_scale(scale: float) -> float:
-    """κ(a): the retention term in full while members answer a third as readily as the prior says, less below that."""
+    """κ(a): the retention term in full while members answer a fifth as readily as the prior says, less below that."""
     return float(np.clip(KEEP_GAIN * scale, 0.0, 1.0))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from training.item_model import RANKER, ItemModel, fit_items
 from training.recommend.candidates import Signals
-from training.recommend.choose import choose, exceptions_of, gain
+from training.recommend.choose import choose, exceptions_of, gain, proven
 from training.recommend.judge import list_values, reliability
 from training.recommend.rank_features import RankFeatures
 from training.recommend.ranker import label_keys
@@ -171,6 +171,20 @@ def test_a_gain_of_nothing_has_an_interval_around_zero() -> None:
     found = gain(values, values + rng.normal(0, 0.1, 300), np.arange(300), 0)
     assert found["low"] < 0 < found["high"]
     assert gain(values + 0.2, values, np.arange(300), 0)["low"] > 0
+
+
+def test_a_plain_recommender_replaces_the_plainest_only_where_it_is_ahead_beyond_its_noise() -> None:
+    rng = np.random.default_rng(4)
+    plainest = rng.random(200)
+    plainest[:20] = np.nan  # members without a target in this list
+    lucky, better = plainest + rng.normal(0.005, 0.1, 200), plainest + rng.normal(0.05, 0.1, 200)
+    values = {"own_counts": plainest, "bm25": lucky, "tifu_knn": better}
+    assert np.nanmean(lucky) > np.nanmean(plainest)
+    assert proven(values, "bm25", "own_counts") == "own_counts"
+    assert proven(values, "tifu_knn", "own_counts") == "tifu_knn"
+    assert proven(values, "own_counts", "own_counts") == "own_counts"
+    nobody = {name: np.full(200, np.nan) for name in values}
+    assert proven(nobody, "tifu_knn", "own_counts") == "own_counts"
 
 
 def test_members_whose_history_length_a_plain_recommender_serves_better_get_its_list(

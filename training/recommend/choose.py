@@ -1,8 +1,8 @@
 """Earlier baskets in; which method serves each list, with the ranker and its gate figures, out. Nothing from the cut-off on.
 
 The newest snapshot judges, older ones teach; where there is one only, half of its members teach. A list is served by the
-ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by that recommender; and
-members whose history has a length at which a plain recommender does better than the ranker get that one's list.
+ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by a plain one: own counts,
+popularity for new items, or whichever is ahead of them by two standard errors. Members whose history has a length at which a plain recommender does better than the ranker get that one's list.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,11 @@ from training.recommend.state import ItemState, state_on
 
 SLATES = ("mixed", "again", "new")
 N = 10
-# With fewer labelled members than this every choice is noise: own counts and popularity serve.
+# What serves a list until another plain recommender is ahead by so many standard errors: the best of seven on a few
+# hundred members is often the luckiest.
+DEFAULT: Mapping[str, str] = {"mixed": "own_counts", "again": "own_counts", "new": "popularity"}
+PROVEN = 2.0
+# With fewer labelled members than this every choice is noise: the defaults serve.
 LEAST_TO_CHOOSE = 30
 # With fewer than this no ranker is fitted.
 LEAST_TO_RANK = 150
@@ -67,7 +71,6 @@ class Choice:
 
 def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, progress: Progress = quiet) -> Choice:
     """Fit, compare and choose on snapshots before `day`."""
-    default = {"mixed": "own_counts", "again": "own_counts", "new": "popularity"}
     snapshots = choose_snapshots(source.purchases(day, True), day, horizon_days)
     labelled = len(snapshots[0].members) if snapshots else 0
     report: dict[str, Any] = {
@@ -75,7 +78,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     }
     if labelled < LEAST_TO_CHOOSE:
         return Choice(
-            default,
+            dict(DEFAULT),
             TifuSettings(),
             None,
             0,
@@ -100,10 +103,15 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         for slate in SLATES:
             values[slate][name] = _worth(getattr(lists, slate), truth[slate], state)
     best = {slate: _best(values[slate]) for slate in SLATES}
+    methods = {slate: proven(values[slate], best[slate], DEFAULT[slate]) for slate in SLATES}
     report["plain"] = {slate: {m: _mean(v) for m, v in values[slate].items()} for slate in SLATES}
     if labelled < LEAST_TO_RANK:
         return Choice(
-            best, tifu, None, 0, report | {"why": f"{labelled} earlier baskets; {LEAST_TO_RANK} needed for a ranker"}
+            methods,
+            tifu,
+            None,
+            0,
+            report | {"why": f"{labelled} earlier baskets; {LEAST_TO_RANK} needed for a ranker"},
         )
     progress("candidates of earlier baskets", 0.2)
     signals = Signals(state, tifu, seed=seed)
@@ -126,7 +134,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         lessons.append(rank_rows(past, members, label_keys(snapshot, source.n_items), others=OTHERS_KEPT, seed=seed))
     lessons = [one for one in lessons if one.bought.any()]
     if not lessons or not shown.bought.any():
-        return Choice(best, tifu, None, 0, report | {"why": "no earlier basket holds a candidate"})
+        return Choice(methods, tifu, None, 0, report | {"why": "no earlier basket holds a candidate"})
     progress("fitting the ranker", 0.65)
     tried: dict[str, tuple[Ranker, Lists, dict[str, NDArray[np.float64]]]] = {}
     for objective in ("lambdarank", "binary"):
@@ -149,7 +157,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         "slots": {str(new): _mean(v) for new, v in slots.items()},
         "new_slots": new_slots,
     }
-    methods, gate = dict(best), {}
+    gate = {}
     for slate in SLATES:
         gate[slate] = gain(found[slate], values[slate][best[slate]], judged, seed)
         gate[slate]["against"] = best[slate]
@@ -259,6 +267,15 @@ def _best(values: Mapping[str, NDArray[np.float64]]) -> str:
     """The method with the highest mean; of equals the first by name."""
     means = {name: _mean(value) for name, value in sorted(values.items())}
     return max(means, key=lambda name: means[name])
+
+
+def proven(values: Mapping[str, NDArray[np.float64]], best: str, default: str) -> str:
+    """`best` where it is ahead of `default` by PROVEN standard errors of their paired difference, else `default`."""
+    ahead = values[best] - values[default]
+    ahead = ahead[np.isfinite(ahead)]
+    if len(ahead) < 2:
+        return default
+    return best if ahead.mean() > PROVEN * ahead.std(ddof=1) / np.sqrt(len(ahead)) else default
 
 
 def _mean(values: NDArray[np.float64]) -> float:
