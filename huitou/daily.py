@@ -71,7 +71,7 @@ def write_lists(
     settings = dataclasses.replace(
         with_list_rules(config.contact, ledger.rules()), horizon_days=int(release.manifest["horizon_days"])
     )
-    inputs = list_inputs(config.brand.id, tables, release, ledger, day)
+    inputs = list_inputs(config.brand.id, tables, release, ledger, day, settings.window_days)
     seed, names = config.training.seed, names_of(inputs.predictions)
     learned = learned_effect(tables, ledger, day, settings, names, seed=seed, progress=progress)
     inputs = dataclasses.replace(inputs, policy_version=learned.policy)
@@ -83,7 +83,9 @@ def write_lists(
     return ListsWritten(plan, learned, counts)
 
 
-def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger, day: date) -> ListInputs:
+def list_inputs(
+    brand_id: str, tables: Tables, release: Release, ledger: Ledger, day: date, window_days: int
+) -> ListInputs:
     """The frames that the policy reads: the brand's tables, the release's predictions, and what the ledger adds."""
     members = tables["members"].to_pandas()
     columns = ["member_id", "sent_at", "channel", "outcome", "outcome_at", "content_type"]
@@ -94,7 +96,7 @@ def list_inputs(brand_id: str, tables: Tables, release: Release, ledger: Ledger,
         members=members,
         assignments=tables["assignments"].to_pandas(),
         guides=guide_frame(tables, ledger, day),
-        predictions=prediction_frame(release).merge(signals, on="member_id", how="left"),
+        predictions=prediction_frame(release, window_days).merge(signals, on="member_id", how="left"),
         consents=_both(tables, "consents", ["member_id", "purpose", "state", "at"], ledger.consents()),
         contacts=contacts,
         opt_outs=ledger.opt_outs(),
@@ -112,14 +114,14 @@ def guide_frame(tables: Tables, ledger: Ledger, day: date) -> pd.DataFrame:
     return guides.assign(status=guides["status"].mask(away, "leave"))
 
 
-def prediction_frame(release: Release) -> pd.DataFrame:
-    """The scored members of a release with the columns that the policy reads."""
+def prediction_frame(release: Release, window_days: int) -> pd.DataFrame:
+    """The scored members of a release with the columns that the policy reads; buys_anyway is within `window_days`."""
     scored = np.flatnonzero(np.asarray(release.kind) == SCORED)
     labels = np.array([*release.manifest["labels"]["tier"], None], dtype=object)
     tier = labels[np.minimum(release.codes["tier"][scored], len(labels) - 1)]
     frame = pd.DataFrame({name: np.asarray(release.predictions[name][scored], float) for name in PREDICTION_COLUMNS})
     frame.insert(0, "member_id", _text(release.ids[scored]))
-    return frame.assign(tier=tier)
+    return frame.assign(tier=tier, buys_anyway_probability=1.0 - release.survival_at(scored, float(window_days)))
 
 
 def suggestible(release: Release, ledger: Ledger, day: date) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from huitou.daily import prediction_frame
 from serving import bulk
 from serving.access import Caller
 from serving.answers.members import why_answer
@@ -98,6 +99,17 @@ def test_churn_probability_is_the_curve_at_the_horizon(release: Release) -> None
     rows = np.flatnonzero(np.asarray(release.kind) == SCORED)[:200]
     read = release.survival_at(rows, release.manifest["horizon_days"])
     assert np.allclose(read, np.asarray(release.predictions["churn_probability"])[rows], atol=1e-4)
+
+
+def test_who_buys_anyway_within_the_window_is_read_from_the_curve(release: Release) -> None:
+    rows = np.flatnonzero(np.asarray(release.kind) == SCORED)
+    week, fortnight = (prediction_frame(release, days).set_index("member_id") for days in (7, 14))
+    assert week.index.tolist() == [release.ids[row].decode() for row in rows]
+    anyway = week["buys_anyway_probability"]
+    assert np.allclose(anyway, 1.0 - release.survival_at(rows, 7.0))
+    assert anyway.between(0.0, 1.0).all() and anyway.nunique() > 10
+    assert (fortnight["buys_anyway_probability"] >= anyway).all()
+    assert (week["churn_probability"] <= 1.0 - anyway + 1e-6).all()
 
 
 def test_a_member_is_found_by_id_and_a_stranger_is_not(release: Release) -> None:
