@@ -113,7 +113,7 @@ def spoiled_later(standing: Standing, settings: ContactSettings) -> Floats:
 
 
 def friend_value(standing: Standing, settings: ContactSettings) -> Floats:
-    """Margin lost with a friend, yuan: v · B / cycle · 540 days · m."""
+    """Margin lost with a friend, yuan: v · B / cycle · follower_days · m."""
     spend = standing.basket_yuan / np.maximum(standing.cycle_days, 1.0) * settings.follower_days
     return settings.follower_value * spend * settings.margin
 

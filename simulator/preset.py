@@ -212,8 +212,8 @@ def _preset(name: str, raw: dict[str, Any]) -> Preset:
 
 
 def _section(kind: type[_Section], raw: dict[str, Any], where: str) -> _Section:
-    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    needed = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # every section is a dataclass
+    needed = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]  # type: ignore[arg-type]  # as above
     missing, unknown = sorted(set(needed) - set(raw)), sorted(set(raw) - set(known))
     if missing or unknown:
         raise InputError(f"{where}: missing keys {missing}, unknown keys {unknown}; known keys: {known}")

@@ -8,8 +8,9 @@ import json
 import tomllib
 from pathlib import Path
 
-from tables import write as write_tables
+from tables import tables
 
+from experiments.readme_block import write_block
 from huitou.judge import judge
 from simulator.world_file import read_world
 
@@ -38,7 +39,7 @@ def main() -> None:
             result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
             result.setdefault(run, {})[world] = judged
             RESULT.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-            write_tables(HERE / "README.md", result)
+            write_block(HERE / "README.md", tables(result))
             shares = {name: row["share_of_oracle"] for name, row in judged["policies"].items()}
             print(
                 run,

@@ -1,10 +1,8 @@
 """The judged worlds in, the README's tables out."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-MARK, END = "<!-- figures -->", "<!-- end -->"
 HEADS = {
     "cold": "## Before any log",
     "after_log": "## After a 60-day log of our own exploring policy",
@@ -16,15 +14,13 @@ HEADS = {
 LEAST_ORACLE = 0.01
 
 
-def write(readme: Path, result: Mapping[str, Any]) -> None:
-    """Put the tables of every run between the README's marks."""
-    head, _, rest = readme.read_text("utf-8").partition(MARK)
+def tables(result: Mapping[str, Any]) -> str:
+    """The tables of every run, as Markdown."""
     blocks = []
     for run, title in HEADS.items():
         if run in result:
             blocks += [title, *(_world(run, world, judged) for world, judged in sorted(result[run].items()))]
-    text = "\n\n".join(blocks)
-    readme.write_text(f"{head}{MARK}\n\n{text}\n\n{END}{rest.partition(END)[2]}", "utf-8")
+    return "\n\n".join(blocks)
 
 
 def _world(run: str, world: str, judged: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.readme_block import write_block
 from features.history import build_history
 from features.tables import open_tables, write_tables
 from features.vectors import build_vectors
@@ -162,7 +163,7 @@ def table(result: dict[str, Any]) -> str:
             f"{one['bias']:+.3f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main(names: list[str]) -> int:
@@ -178,10 +179,7 @@ def main(names: list[str]) -> int:
         result[name] = {"mean": summary(runs), "runs": runs}
         print(name, json.dumps(result[name]["mean"]), flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-        readme = HERE / "README.md"
-        head, _, rest = readme.read_text("utf-8").partition("<!-- figures -->")
-        after = rest.partition("<!-- end -->")[2]
-        readme.write_text(f"{head}<!-- figures -->\n\n{table(result)}\n<!-- end -->{after}", "utf-8")
+        write_block(HERE / "README.md", table(result))
     return 0
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.contract_folders.run import make
+from experiments.readme_block import write_block
 from features.history import History, build_history, population
 from features.tables import open_tables
 from features.vectors import MemberVectors, build_vectors
@@ -180,10 +181,7 @@ def main(names: list[str]) -> int:
                 "sizes": judge(history, date.fromisoformat(one["as_of"]), one["horizon_days"], config),
             }
         path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-        readme = HERE / "README.md"
-        head, _, rest = readme.read_text("utf-8").partition("<!-- figures -->")
-        after = rest.partition("<!-- end -->")[2]
-        readme.write_text(f"{head}<!-- figures -->\n\n{table(result)}\n\n<!-- end -->{after}", "utf-8")
+        write_block(HERE / "README.md", table(result))
     return 0
 
 

@@ -180,11 +180,11 @@ def test_a_plain_recommender_replaces_the_plainest_only_where_it_is_ahead_beyond
     lucky, better = plainest + rng.normal(0.005, 0.1, 200), plainest + rng.normal(0.05, 0.1, 200)
     values = {"own_counts": plainest, "bm25": lucky, "tifu_knn": better}
     assert np.nanmean(lucky) > np.nanmean(plainest)
-    assert proven(values, "bm25", "own_counts") == "own_counts"
-    assert proven(values, "tifu_knn", "own_counts") == "tifu_knn"
-    assert proven(values, "own_counts", "own_counts") == "own_counts"
+    assert proven(values, "bm25", "own_counts", np.arange(200), 0) == "own_counts"
+    assert proven(values, "tifu_knn", "own_counts", np.arange(200), 0) == "tifu_knn"
+    assert proven(values, "own_counts", "own_counts", np.arange(200), 0) == "own_counts"
     nobody = {name: np.full(200, np.nan) for name in values}
-    assert proven(nobody, "tifu_knn", "own_counts") == "own_counts"
+    assert proven(nobody, "tifu_knn", "own_counts", np.arange(200), 0) == "own_counts"
 
 
 def test_members_whose_history_length_a_plain_recommender_serves_better_get_its_list(

@@ -2,7 +2,8 @@
 
 The newest snapshot judges, older ones teach; where there is one only, half of its members teach. A list is served by the
 ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by a plain one: own counts,
-popularity for new items, or whichever is ahead of them by two standard errors. Members whose history has a length at which a plain recommender does better than the ranker get that one's list.
+popularity for new items, or the best of them all where its gain over these has an interval above zero. Members whose
+history has a length at which a plain recommender does better than the ranker get that one's list.
 """
 
 from collections.abc import Mapping
@@ -37,10 +38,9 @@ from training.recommend.state import ItemState, state_on
 
 SLATES = ("mixed", "again", "new")
 N = 10
-# What serves a list until another plain recommender is ahead by so many standard errors: the best of seven on a few
-# hundred members is often the luckiest.
+# What serves a list until another plain recommender is ahead beyond its noise: the best of seven on a few hundred
+# members is often the luckiest.
 DEFAULT: Mapping[str, str] = {"mixed": "own_counts", "again": "own_counts", "new": "popularity"}
-PROVEN = 2.0
 # With fewer labelled members than this every choice is noise: the defaults serve.
 LEAST_TO_CHOOSE = 30
 # With fewer than this no ranker is fitted.
@@ -103,7 +103,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         for slate in SLATES:
             values[slate][name] = _worth(getattr(lists, slate), truth[slate], state)
     best = {slate: _best(values[slate]) for slate in SLATES}
-    methods = {slate: proven(values[slate], best[slate], DEFAULT[slate]) for slate in SLATES}
+    methods = {slate: proven(values[slate], best[slate], DEFAULT[slate], judged, seed) for slate in SLATES}
     report["plain"] = {slate: {m: _mean(v) for m, v in values[slate].items()} for slate in SLATES}
     if labelled < LEAST_TO_RANK:
         return Choice(
@@ -269,13 +269,11 @@ def _best(values: Mapping[str, NDArray[np.float64]]) -> str:
     return max(means, key=lambda name: means[name])
 
 
-def proven(values: Mapping[str, NDArray[np.float64]], best: str, default: str) -> str:
-    """`best` where it is ahead of `default` by PROVEN standard errors of their paired difference, else `default`."""
-    ahead = values[best] - values[default]
-    ahead = ahead[np.isfinite(ahead)]
-    if len(ahead) < 2:
-        return default
-    return best if ahead.mean() > PROVEN * ahead.std(ddof=1) / np.sqrt(len(ahead)) else default
+def proven(
+    values: Mapping[str, NDArray[np.float64]], best: str, default: str, members: NDArray[Any], seed: int
+) -> str:
+    """`best` where its gain over `default` has an interval above zero, else `default`."""
+    return best if gain(values[best], values[default], members, seed)["low"] > 0 else default
 
 
 def _mean(values: NDArray[np.float64]) -> float:
