@@ -1,10 +1,11 @@
-"""An address in; out: the service answering on it, from one process or from several that share what was imported.
+"""A listening socket in; out: the service answering on it, from one process or from several that share what was imported.
 
 `bentoml serve serving.service:Huitou` works as well. It imports everything once in a process that only watches and once
 more in every worker, and puts its own timers in front of the gate; here the worker is the process itself, further workers
 are forked from one that has imported everything already, and the gate comes first.
 """
 
+import errno
 import gc
 import logging
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import uvicorn
 
+from features.errors import InputError
 from serving.one_write import OneWriteProtocol
 from serving.settings import place_from_environment
 
@@ -32,14 +34,13 @@ GRACE_SECONDS = 10
 ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(host: str, port: int, workers: int = 1) -> int:
-    """Answer on an address until SIGTERM or SIGINT; returns 0 after an ordered end, 1 where the service could not start.
+def run(listening: socket.socket, workers: int = 1) -> int:
+    """Answer on a socket until SIGTERM or SIGINT; returns 0 after an ordered end, 1 where the service could not start.
 
     The environment says what is served: see `serving.settings.place_from_environment`.
     """
     from serving.service import application
 
-    listening = _listening(host, port)
     if workers == 1:
         return _answering(application(), listening)
     # Everything that every worker needs is imported before they part; nothing is opened.
@@ -53,14 +54,26 @@ def run(host: str, port: int, workers: int = 1) -> int:
     return _several(workers, lambda: _answering(app, listening))
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listen_on(host: str, port: int) -> socket.socket:
+    """A socket that listens on the address.
+
+    Raises InputError where it cannot: the port is taken or not allowed, or the host is none of this machine's.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sends each answer at once instead of waiting for the client to confirm its head.
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    found.bind((host, port))
-    found.listen(2048)
-    found.set_inheritable(True)
+    try:
+        found.bind((host, port))
+        found.listen(2048)
+    except OSError as error:
+        found.close()
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error.strerror}; end what has the port (a forgotten huitou serve or demo?) "
+            "or choose another with --port"
+            if error.errno == errno.EADDRINUSE
+            else f"cannot listen on {host}:{port}: {error.strerror}; choose a --host of this machine and a --port above 1023"
+        ) from error
     return found
 
 
@@ -143,4 +156,4 @@ def _several(workers: int, answering: Callable[[], int]) -> int:
 
 if __name__ == "__main__":
     settings = place_from_environment().settings
-    sys.exit(run(settings.host, settings.port, settings.workers))
+    sys.exit(run(listen_on(settings.host, settings.port), settings.workers))

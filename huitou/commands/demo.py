@@ -1,5 +1,6 @@
 """`huitou demo`: the whole line on a simulated brand, ending in a page one can open."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -22,13 +24,16 @@ START_SECONDS = 120
 @click.command("demo")
 @click.option("--members", default=20_000, show_default=True, help="Members of the simulated brand.")
 @click.option("--serve/--no-serve", default=True, show_default=True, help="Serve the page at the end and stay up.")
-@click.option("--port", default=3000, show_default=True, help="Port on 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port on 127.0.0.1.")
 @config_options
 def command(members: int, serve: bool, port: int, config_file: Path | None, home: str | None) -> None:
     """Simulate a brand, train, promote, release, write today's lists and show a guide's page."""
     from huitou.config import load_config
     from huitou.demo import run_demo
+    from serving.server import listen_on
 
+    if serve:
+        listen_on("127.0.0.1", port).close()  # a taken port is told now, not after the training
     folder = Path(home or load_config(config_file).brand.home)
     config = load_config(config_file, home=str(folder), input=str(folder / "demo-data"))
 
@@ -52,15 +57,25 @@ def command(members: int, serve: bool, port: int, config_file: Path | None, home
             "written": str(config.home.path.resolve()),
         },
     )
-    address = f"http://127.0.0.1:{port}/guide#token={demo.token}"
     if not serve:
         out.print("serve it: ", f"huitou serve --home {folder}", sep="")
         return
-    server = subprocess.Popen([sys.executable, "-m", "huitou", "serve", "--home", str(folder), "--port", str(port)])
+    show_page(folder, port, demo.guide_id, demo.token)
+
+
+def show_page(home: Path, port: int, guide_id: str, token: str) -> None:
+    """Serve a home on 127.0.0.1, say the address of the guide's page once it answers, and stay until told to end."""
+
+    def told_to_end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    # Without it a SIGTERM would leave the service running.
+    signal.signal(signal.SIGTERM, told_to_end)
+    server = subprocess.Popen([sys.executable, "-m", "huitou", "serve", "--home", str(home), "--port", str(port)])
     try:
-        _wait(server, f"http://127.0.0.1:{port}/readyz")
-        out.print(f"\n[bold green]Open the page of guide {demo.guide_id}:[/]")
-        click.echo(address)
+        _wait(server, f"http://127.0.0.1:{port}/v1/guides/{guide_id}/contact-list", token)
+        out.print(f"\n[bold green]Open the page of guide {guide_id}:[/]")
+        click.echo(f"http://127.0.0.1:{port}/guide#token={token}")
         out.print("Ctrl-C ends it.")
         server.wait()
     except KeyboardInterrupt:
@@ -70,12 +85,14 @@ def command(members: int, serve: bool, port: int, config_file: Path | None, home
         server.wait(timeout=30)
 
 
-def _wait(server: "subprocess.Popen[bytes]", address: str) -> None:
+def _wait(server: "subprocess.Popen[bytes]", address: str, token: str) -> None:
+    """Until the guide's own list is answered: another service on the port does not know the token."""
+    asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
     for _ in range(START_SECONDS * 2):
         if server.poll() is not None:
             raise HuitouError(f"the service ended with code {server.returncode} before it answered")
         try:
-            with urllib.request.urlopen(address, timeout=2):
+            with urllib.request.urlopen(asked, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)

@@ -29,6 +29,7 @@ def command(
     from huitou.config import load_config
     from huitou.console import errors
     from outreach.ledger import Ledger
+    from serving.server import listen_on, run
 
     config = load_config(config_file, home=home)
     settings = dataclasses.replace(
@@ -38,6 +39,7 @@ def command(
         workers=workers or config.serving.workers,
     )
     place = dataclasses.replace(config.place, settings=settings)
+    listening = listen_on(settings.host, settings.port)
     place.home.mkdir(parents=True, exist_ok=True)
     Ledger(place.ledger_url, brand_id=place.brand_id).close()
     os.environ.update(place.as_environment())
@@ -61,9 +63,7 @@ def command(
     signal.signal(signal.SIGTERM, ended_early)
     code = 1
     try:
-        from serving.server import run
-
-        code = run(settings.host, settings.port, settings.workers)
+        code = run(listening, settings.workers)
     except KeyboardInterrupt:
         code = 0
     finally:
