@@ -1,18 +1,20 @@
 """The ranker learns from earlier baskets only, wins where there is something to learn, and is dropped where there is not."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from training.item_model import RANKER, ItemModel, fit_items
 from training.recommend.candidates import Signals
 from training.recommend.choose import choose, exceptions_of, gain, proven
 from training.recommend.judge import list_values, reliability
-from training.recommend.rank_features import RankFeatures
-from training.recommend.ranker import label_keys
+from training.recommend.rank_features import NAMES, RankFeatures
+from training.recommend.ranker import FIRST_TREES, RankRows, fit_ranker, label_keys
 from training.recommend.simple import OwnCounts, top_lists, top_of_pairs
 from training.recommend.snapshots import choose_snapshots
 from training.recommend.source import ItemSource, day_number, source_from_frames
@@ -163,6 +165,28 @@ def test_only_promising_candidates_meet_all_trees_and_the_lists_are_the_same(
     some = top_of_pairs(chunk.row[keep], chunk.item[keep], score[keep], 60, 5)[0]
     everything = top_of_pairs(chunk.row, chunk.item, score, 60, 5)[0]
     assert (some == everything).mean() > 0.99
+
+
+def test_threads_that_share_a_ranker_get_the_scores_that_one_alone_gets() -> None:
+    # LightGBM keeps the number of trees to use in the booster, not in the call.
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4_000, len(NAMES))).astype(np.float32)
+    values[:, 0] = rng.random(len(values)) < 0.5
+    row = np.repeat(np.arange(40), 100)
+    bought = rng.random(len(values)) < 1 / (1 + np.exp(2 - values[:, 1] * values[:, 2]))
+    rows = RankRows(values, row, np.tile(np.arange(100), 40), bought, {})
+    ranker = fit_ranker([rows], "binary", seed=0, rounds=5 * FIRST_TREES)
+
+    def answered(_: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        return ranker.promising(values, row, 20), ranker.score(values)
+
+    kept, score = answered(0)
+    first = ranker.booster.predict(values, raw_score=True, num_iteration=FIRST_TREES)
+    assert np.abs(score - first).max() > 0.1
+    with ThreadPoolExecutor(4) as pool:
+        for also_kept, also_score in pool.map(answered, range(200)):
+            np.testing.assert_array_equal(also_kept, kept)
+            np.testing.assert_array_equal(also_score, score)
 
 
 def test_a_gain_of_nothing_has_an_interval_around_zero() -> None:

@@ -5,6 +5,7 @@ Labels are first baskets earlier than the cut-off; every feature is refitted as 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import lightgbm as lgb
@@ -98,6 +99,15 @@ class Ranker:
     rounds: int
     calibration: tuple[tuple[float, float], ...] | None = None
 
+    @cached_property
+    def first_trees(self) -> lgb.Booster:
+        """The FIRST_TREES as a booster of their own.
+
+        LightGBM keeps the number of trees to use in the booster: threads that asked one for different numbers would
+        get each other's.
+        """
+        return lgb.Booster(model_str=self.booster.model_to_string(num_iteration=FIRST_TREES))
+
     def score(self, values: NDArray[np.float32], threads: int = 1) -> NDArray[np.float64]:
         """Raw scores of rows, float64[rows]."""
         if len(values) == 0:
@@ -114,7 +124,7 @@ class Ranker:
         keep = np.zeros(len(values), bool)
         if len(values) == 0:
             return keep
-        first = self.booster.predict(values, raw_score=True, num_threads=threads, num_iteration=FIRST_TREES)
+        first = self.first_trees.predict(values, raw_score=True, num_threads=threads)
         owned = values[:, 0] > 0
         for kind in (owned, ~owned):
             keep[kind] = rank_in_row(row[kind], np.asarray(first)[kind]) < least
