@@ -16,7 +16,7 @@ from training.recommend.judge import list_values, reliability
 from training.recommend.rank_features import NAMES, RankFeatures
 from training.recommend.ranker import FIRST_TREES, RankRows, fit_ranker, label_keys
 from training.recommend.simple import OwnCounts, top_lists, top_of_pairs
-from training.recommend.snapshots import choose_snapshots
+from training.recommend.snapshots import choose_snapshots, fresh_snapshots
 from training.recommend.source import ItemSource, day_number, source_from_frames
 from training.recommend.visits import first_baskets, visits_before
 
@@ -67,6 +67,20 @@ def test_teaching_windows_start_a_third_of_a_window_apart_so_that_a_small_brand_
     assert newest.day == DAY - 21
     assert [s.day for s in teachers][:3] == [DAY - 42, DAY - 49, DAY - 56]
     assert len(choose_snapshots(source.purchases(DAY + 1), DAY, 21, enough_members=1)) == 3
+
+
+def test_fresh_snapshots_lie_between_the_newest_one_and_the_cut_off(source: ItemSource) -> None:
+    bought = source.purchases(DAY + 1)
+    newest = choose_snapshots(bought, DAY, 21)[0]
+    fresh = fresh_snapshots(bought, newest, DAY)
+    assert [(s.day, s.end) for s in fresh] == [(DAY - 14, DAY), (DAY - 7, DAY)]
+    for snapshot in fresh:
+        known = bought.before(snapshot.day)
+        assert len(snapshot.members)
+        assert np.isin(snapshot.members, known.member).all()
+        held = set(zip(*(x.tolist() for x in first_baskets(bought, snapshot.day, DAY)), strict=True))
+        assert set(zip(snapshot.member.tolist(), snapshot.item.tolist(), strict=True)) <= held
+    assert fresh_snapshots(bought, choose_snapshots(bought, DAY, 1)[0], DAY) == []
 
 
 def test_label_rows_are_disjoint_from_the_judged_baskets(source: ItemSource) -> None:

@@ -1,6 +1,7 @@
 """Earlier baskets in; which method serves each list, with the ranker and its gate figures, out. Nothing from the cut-off on.
 
-The newest snapshot judges, older ones teach; where there is one only, half of its members teach. A list is served by the
+The newest snapshot judges, older ones teach; where there is one only, half of its members teach. The ranker that serves
+learns from all of them and from newer ones whose windows the cut-off cuts short. A list is served by the
 ranker where its gain over the best plain recommender has a bootstrap interval above zero, else by a plain one: own counts,
 popularity for new items, or the best of them all where its gain over these has an interval above zero. Members whose
 history has a length at which a plain recommender does better than the ranker get that one's list.
@@ -32,7 +33,7 @@ from training.recommend.ranker import (
 )
 from training.recommend.simple import SIMPLE, Lists, TifuKnn, TifuSettings, fit_simple, top_dense, top_lists
 from training.recommend.slates import BY_PROBABILITY, mixed_by_slots
-from training.recommend.snapshots import Snapshot, choose_snapshots
+from training.recommend.snapshots import Snapshot, choose_snapshots, fresh_snapshots
 from training.recommend.source import ItemSource
 from training.recommend.state import ItemState, state_on
 
@@ -128,10 +129,8 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     newest_rest = [rank_rows(signals, rest, keys, others=OTHERS_KEPT, seed=seed)] if len(rest) else []
     del signals
     for at, snapshot in enumerate(older):
-        progress("candidates of earlier baskets", 0.35 + 0.15 * at)
-        past = Signals(state_on(source, snapshot.day), tifu, seed=seed)
-        members = _drawn(snapshot.members, MEMBERS_LEARNED, rng)
-        lessons.append(rank_rows(past, members, label_keys(snapshot, source.n_items), others=OTHERS_KEPT, seed=seed))
+        progress("candidates of earlier baskets", 0.35 + 0.3 * at / len(older))
+        lessons.append(_lesson(source, snapshot, tifu, rng, seed))
     lessons = [one for one in lessons if one.bought.any()]
     if not lessons or not shown.bought.any():
         return Choice(methods, tifu, None, 0, report | {"why": "no earlier basket holds a candidate"})
@@ -172,9 +171,15 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     report["exceptions"] = exceptions
     if "ranker" not in methods.values():
         return Choice(methods, tifu, None, 0, report | {"why": "the ranker did not beat the plain recommenders"})
+    progress("candidates of the newest baskets", 0.75)
+    fresh = [
+        _lesson(source, snapshot, tifu, rng, seed)
+        for snapshot in fresh_snapshots(source.purchases(day, True), newest, day)
+        if len(snapshot.members)
+    ]
     progress("fitting the ranker on all earlier baskets", 0.85)
     final = fit_ranker(
-        [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed)],
+        [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed), *fresh],
         ranker.objective,
         seed=seed,
         rounds=ranker.rounds,
@@ -187,6 +192,15 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
         report,
         exceptions,
     )
+
+
+def _lesson(
+    source: ItemSource, snapshot: Snapshot, tifu: TifuSettings, rng: np.random.Generator, seed: int
+) -> RankRows:
+    """Candidates of a snapshot's members as of its own day, with what they bought."""
+    signals = Signals(state_on(source, snapshot.day), tifu, seed=seed)
+    members = _drawn(snapshot.members, MEMBERS_LEARNED, rng)
+    return rank_rows(signals, members, label_keys(snapshot, source.n_items), others=OTHERS_KEPT, seed=seed)
 
 
 def exceptions_of(

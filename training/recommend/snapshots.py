@@ -67,13 +67,29 @@ def choose_snapshots(
         if len(able) == 0:
             break
         start = int(days[able[-1]])
-        who, what = first_baskets(known, start, start + window)
-        had = np.unique(member[since < start])
-        keep = np.isin(who, had)
-        found.append(Snapshot(start, start + window, who[keep], what[keep]))
+        found.append(_labelled(known, np.unique(member[since < start]), start, start + window))
         if len(found) > 1:
-            taught += len(np.unique(who[keep]))
+            taught += len(found[-1].members)
         # The first teacher ends where the judging window begins; the next ends a third of a window earlier.
         limit = start if len(found) == 1 else min(limit, start + window) - max(1, -(-window // 3))
         want = LEAST_SHARE / 2 * sizes.max()
     return found
+
+
+def fresh_snapshots(bought: Purchases, newest: Snapshot, as_of: int) -> list[Snapshot]:
+    """Snapshots a third and two thirds of a window after the newest one, whose windows are cut short at the cut-off.
+
+    They know what sold until a few weeks ago and teach the baskets that followed. Who comes seldom is missing from
+    them: they order a member's items, and are no measure of how many are bought.
+    """
+    known = bought.before(as_of)
+    window = newest.end - newest.day
+    days = sorted({newest.day + window // 3, newest.day + 2 * window // 3} - {newest.day})
+    return [_labelled(known, np.unique(known.member[known.day < day]), day, min(day + window, as_of)) for day in days]
+
+
+def _labelled(known: Purchases, members: NDArray[np.int32], start: int, end: int) -> Snapshot:
+    """First baskets from start on and before end, of these members."""
+    who, what = first_baskets(known, start, end)
+    keep = np.isin(who, members)
+    return Snapshot(start, end, who[keep], what[keep])
