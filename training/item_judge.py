@@ -166,7 +166,9 @@ def _judge_cutoff(
     tifu = tuned_settings(model)
     for at, name in enumerate(SIMPLE):
         step(f"judging {name}", 0.6 + 0.4 * at / len(SIMPLE))
-        add(name, top_lists(fit_simple(name, visits, tifu=tifu, seed=seed), visits, rows, N))
+        # as barred from dead items as our lists are, so that all are compared on equal terms
+        scorer = fit_simple(name, visits, tifu=tifu, seed=seed)
+        add(name, top_lists(scorer, visits, rows, N, state.sellable, state.returned))
     return _Cutoff(rows, visits.n_visits[rows], values, codes, visits.popularity(), model.card, told)
 
 

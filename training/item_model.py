@@ -21,9 +21,10 @@ from features.errors import InputError
 from features.progress import Progress, quiet
 from training.items import NONE
 from training.recommend.candidates import CHUNK, Signals
-from training.recommend.choose import SEGMENTS, Choice, choose
+from training.recommend.choose import SEGMENTS, choose
 from training.recommend.explain import explain
 from training.recommend.facts import ItemFacts, item_facts, owned_items
+from training.recommend.installed import installed
 from training.recommend.rank_features import NAMES, RankFeatures
 from training.recommend.ranker import Ranker
 from training.recommend.reasons import (
@@ -133,7 +134,7 @@ class ItemModel:
 
     def on(self, source: ItemSource, day: int) -> "ItemModel":
         """The same on a source and a day number."""
-        return replace(self, state=state_on(source, day), _kept={})
+        return replace(self, state=state_on(source, day, returns=True), _kept={})
 
     def recommend(self, member_ids: Sequence[str] | NDArray[Any], n: int = 10) -> ItemLists:
         """Lists of length n; members without history, and unknown ids, get the ladder store → level → brand."""
@@ -142,7 +143,8 @@ class ItemModel:
         state = self._state()
         ids = np.asarray(member_ids, dtype=str)
         rows = _codes(state, ids)
-        known = np.flatnonzero((rows >= 0) & (state.visits.n_visits[np.maximum(rows, 0)] > 0))
+        known = np.flatnonzero(rows >= 0)
+        known = known[state.visits.n_visits[rows[known]] > 0]
         parts: dict[str, NDArray[Any]] = {}
         for slate in SLATES:
             parts[slate] = np.full((len(ids), n), NONE, np.int32)
@@ -158,7 +160,7 @@ class ItemModel:
         return ItemLists(
             member_ids=ids,
             item_ids=state.item_ids,
-            similar=self._keep("similar", lambda: best_columns(state.similar, NEIGHBOURS_SHOWN)),
+            similar=self._keep("similar", lambda: state.neighbours(NEIGHBOURS_SHOWN)),
             together=self._keep("together", lambda: best_columns(state.together, NEIGHBOURS_SHOWN)),
             popular=self._popular(),
             facts=self._keep("facts", lambda: item_facts(state)),
@@ -178,7 +180,7 @@ class ItemModel:
             lists = (
                 self._ranked(asked[mine], n)
                 if method == RANKER
-                else top_lists(self._scorer(method), state.visits, asked[mine], n, state.sellable)
+                else top_lists(self._scorer(method), state.visits, asked[mine], n, state.sellable, state.returned)
             )
             for slate in SLATES:
                 here = served[slate][mine] == method
@@ -190,6 +192,13 @@ class ItemModel:
             parts[f"{slate}_because"][known] = told.because
             if slate == "again":
                 parts["again_due_days"][known] = told.due_days
+
+    def served_by(self, member_ids: Sequence[str] | NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """By slate, the method behind each member's own list: str[N]. Of members without history it means nothing."""
+        state = self._state()
+        # Code -1, of an id that is not known, reads the 0 at the end.
+        n_visits = np.append(state.visits.n_visits, 0)[_codes(state, np.asarray(member_ids, dtype=str))]
+        return {slate: self._served(slate, n_visits) for slate in SLATES}
 
     def _served(self, slate: str, n_visits: NDArray[Any]) -> NDArray[Any]:
         """The method behind a slate for members with so many visits."""
@@ -208,11 +217,13 @@ class ItemModel:
             "signals", lambda: Signals(self._state(), self.learned.tifu, seed=self.learned.seed)
         )
         features: RankFeatures = self._keep("features", lambda: RankFeatures(signals))
+        returned, width = self._state().returned, np.int64(len(self._state().item_ids))
 
         def lists_of(members: NDArray[Any]) -> Lists:
             chunk = signals.of(members)
             values = features.matrix(chunk)
             keep = ranker.promising(values, chunk.row, max(LEAST_SCORED, 3 * n))
+            keep &= ~np.isin(members[chunk.row] * width + chunk.item, returned)
             row, item, owned = chunk.row[keep], chunk.item[keep], chunk.owned_at[keep] >= 0
             score = ranker.score(values[keep])
             chance = ranker.probability(score, owned)
@@ -240,9 +251,11 @@ class ItemModel:
         if len(cold) == 0:
             return
         stores, levels = self._popular(), self._popular_by_level()
-        seen = np.maximum(rows[cold], 0)
-        store = np.where(rows[cold] >= 0, state.facts.store[seen], -1)
-        level = np.where(rows[cold] >= 0, state.facts.level[seen], "").astype(str)
+        there = rows[cold] >= 0
+        store, level = np.full(len(cold), -1), np.full(len(cold), "", dtype=object)
+        store[there], level[there] = state.facts.store[rows[cold][there]], state.facts.level[rows[cold][there]]
+        level = level.astype(str)
+        sold = state.visits.popularity() > 0
         names = list(state.sales.stores)
         groups: list[tuple[NDArray[Any], NDArray[np.int32], int, int]] = []
         left = np.ones(len(cold), bool)
@@ -261,10 +274,14 @@ class ItemModel:
             at = cold[mask]
             width = min(n, len(codes))
             parts["rung"][at] = rung
+            # Popular is said of what is sold, in the store of what the store sold.
+            told = np.where(sold[codes[:width]], POPULAR if rung == RUNGS.index("store") else reason, NO_REASON)
+            if rung == RUNGS.index("store"):
+                told[state.sold_in(store[mask][:1], codes[:width])] = reason
             for slate in ("mixed", "new"):
                 parts[slate][at, :width] = codes[:width]
                 parts[f"{slate}_score"][at, :width] = 1.0 / np.arange(2, width + 2)
-                parts[f"{slate}_reason"][at, :width] = reason
+                parts[f"{slate}_reason"][at, :width] = told
 
     def _popular(self) -> dict[str, NDArray[np.int32]]:
         found: dict[str, NDArray[np.int32]] = self._keep("popular", lambda: self._state().popular(POPULAR_SHOWN))
@@ -390,10 +407,10 @@ def fit_items(
     """`fit_item_model` on a source and a day number."""
     if only is not None and only not in SIMPLE:
         raise InputError(f"only: unknown recommender {only!r}; expected one of {', '.join(SIMPLE)}")
-    state = state_on(source, day)
+    state = state_on(source, day, returns=True)
     horizon = horizon_days or DEFAULT_HORIZON_DAYS
     chosen = (
-        Choice(dict.fromkeys(SLATES, only), TifuSettings(), None, 0, {"why": "asked for"})
+        installed(only, source, day, horizon, seed=seed)
         if only
         else choose(source, day, horizon, seed=seed, progress=progress)
     )

@@ -31,7 +31,7 @@ from training.value import fit_value_model
 INSTALLABLE: dict[str, tuple[str, ...]] = {
     "curve": ("recency", "bg_nbd", "mbg_nbd"),
     "value": ("last_year", "gamma_gamma_bg_nbd"),
-    "items": ("own_counts", "popularity", "decayed_counts", "cosine", "tifu_knn"),
+    "items": ("own_counts", "popularity", "decayed_counts", "cosine", "bm25", "als", "tifu_knn"),
 }
 REPORT_TASKS = ("churn", "timing", "items", "value")
 

@@ -158,7 +158,8 @@ class Signals:
             values[:, at] = dense[row, item]
             dense[source_row, matrix.indices] = 0.0
         place = self.place_of_often[item]
-        values[:, -2] = np.where(place >= 0, whole[0][row, place], 0.0)
+        # Where hardly anything is bought there is no item with a regression of its own.
+        values[:, -2] = np.where(place >= 0, whole[0][row, place], 0.0) if len(often) else 0.0
         values[:, -1] = np.einsum("ij,ij->i", self.factors.members[members[row]], self.factors.items[item])
         rank_in_store = np.full((rows, n_items), FROM_STORE, np.float32) if len(self.store_lists) > 1 else None
         if rank_in_store is not None:

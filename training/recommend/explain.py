@@ -27,6 +27,8 @@ SOURCES = 15
 CALLED_POPULAR = 50
 # Members explained at once: 5,000 × 20 places × 15 sources are 12 MB a table.
 AT_ONCE = 5_000
+# "Often together" is said of items that shared at least so many baskets.
+OFTEN_BASKETS = 3
 # An item in fewer baskets than this is new to members, whenever it was launched.
 FRESH_BELOW_BASKETS = 5
 
@@ -44,7 +46,11 @@ def explain(state: ItemState, members: NDArray[Any], codes: NDArray[np.int32]) -
     """Reasons of the members' lists; the strongest evidence that is really there is named."""
     tables = [
         (best_columns(matrix.T.tocsr(), SOURCES), name)
-        for matrix, name in ((state.alike, NEW_ARRIVAL), (state.similar, BECAUSE_BOUGHT), (state.together, TOGETHER))
+        for matrix, name in (
+            (state.alike, NEW_ARRIVAL),
+            (state.similar, BECAUSE_BOUGHT),
+            (state.together_often(OFTEN_BASKETS), TOGETHER),
+        )
     ]
     members = np.asarray(members, np.int64)
     parts = [
@@ -72,15 +78,19 @@ def _explain(
     # Far in the future or long past is no cycle: beyond a year nothing is told.
     told = np.isfinite(due) & (np.abs(due) < 366)
     due_days = np.where(told, np.clip(np.round(np.where(told, due, 0)), 0, 365), -1)
-    reason = np.full(codes.shape, SIMILAR_MEMBERS, np.uint8)
+    baskets = state.visits.popularity()
+    # Nothing is said of what nobody bought.
+    reason = np.where(baskets[item] > 0, SIMILAR_MEMBERS, NO_REASON).astype(np.uint8)
     because = np.full(codes.shape, NONE, np.int32)
     popular = state.popular(CALLED_POPULAR)
-    reason[np.isin(item, popular[""])] = POPULAR
+    reason[np.isin(item, popular[""]) & (baskets[item] > 0)] = POPULAR
     store = state.facts.store[member[:, 0]]
+    sold_here = state.sold_in(store[:, None], item)
     for code in np.unique(store[store >= 0]):
         rows = store == code
-        reason[rows] = np.where(np.isin(item[rows], popular[state.sales.stores[code]]), STORE_POPULAR, reason[rows])
-    fresh = state.visits.popularity() < FRESH_BELOW_BASKETS
+        loved = np.isin(item[rows], popular[state.sales.stores[code]]) & sold_here[rows]
+        reason[rows] = np.where(loved, STORE_POPULAR, reason[rows])
+    fresh = baskets < FRESH_BELOW_BASKETS
     for table, name in tables:
         source = table[item]  # [rows, n, SOURCES], nearest first
         held = own.find((member[:, :, None] * width + np.maximum(source, 0)).ravel()).reshape(source.shape)

@@ -14,7 +14,7 @@ REASONS: tuple[dict[str, str], ...] = (
     {"code": "level_popular", "zh": "同等级会员热卖", "en": "Popular at the same membership level"},
     {"code": "popular", "zh": "本品牌热卖", "en": "Popular in the brand"},
     {"code": "new_arrival", "zh": "新品，与买过的{item}相近", "en": "New, and close to {item}"},
-    {"code": "explore", "zh": "新品尝鲜", "en": "New in the shop"},
+    {"code": "explore", "zh": "换个新鲜的试试", "en": "Something new to try"},
 )
 
 (

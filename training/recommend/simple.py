@@ -234,9 +234,17 @@ class Lists:
 
 
 def top_lists(
-    scorer: Scorer, visits: Visits, rows: NDArray[Any], n: int, sellable: NDArray[np.bool_] | None = None
+    scorer: Scorer,
+    visits: Visits,
+    rows: NDArray[Any],
+    n: int,
+    sellable: NDArray[np.bool_] | None = None,
+    barred: NDArray[np.int64] | None = None,
 ) -> Lists:
-    """The three lists by one score: `again` of bought items, `new` of the others, `mixed` of both."""
+    """The three lists by one score: `again` of bought items, `new` of the others, `mixed` of both.
+
+    barred: member · items + item of pairs that are never shown, sorted.
+    """
     owned = visits.matrix()
     out = []
     for start in range(0, max(len(rows), 1), CHUNK):
@@ -244,6 +252,13 @@ def top_lists(
         scores = scorer.scores(some)
         if sellable is not None:
             scores[:, ~sellable] = -np.inf
+        if barred is not None and len(barred):
+            who, what = np.divmod(barred, np.int64(visits.n_items))
+            known, place = np.unique(some, return_inverse=True)
+            here = np.isin(who, known)
+            hidden = np.zeros((len(known), visits.n_items), bool)
+            hidden[np.searchsorted(known, who[here]), what[here]] = True
+            scores[hidden[place]] = -np.inf
         have = owned[some]
         at = np.repeat(np.arange(len(some)), np.diff(have.indptr))
         held = scores[at, have.indices]

@@ -104,7 +104,8 @@ def item_frame(item_ids: NDArray[Any], items: pd.DataFrame | None) -> pd.DataFra
     if items is None or len(items) == 0:
         frame = pd.DataFrame(index=pd.Index(item_ids, name="item_id"))
     else:
-        frame = items.drop_duplicates("item_id").set_index("item_id").reindex(item_ids)
+        named = items.assign(item_id=items["item_id"].astype(str))
+        frame = named.drop_duplicates("item_id").set_index("item_id").reindex(item_ids)
     return frame.reindex(columns=list(ITEM_COLUMNS))
 
 
@@ -139,7 +140,10 @@ def source_from_frames(
         aligned = (
             pd.DataFrame(index=member_ids)
             if members is None
-            else members.assign(member_id=members["member_id"].astype(str)).set_index("member_id").reindex(member_ids)
+            else members.assign(member_id=members["member_id"].astype(str))
+            .drop_duplicates("member_id")
+            .set_index("member_id")
+            .reindex(member_ids)
         )
         return MemberFacts(
             _store_codes(aligned.get("store_id"), sales.stores, len(member_ids)),

@@ -22,13 +22,18 @@ POPULAR_HALF_LIFE_DAYS = 60.0
 STORE_PRIOR_BASKETS = 50.0
 # Baskets with more items than this say little about what goes together, and their pairs grow with the square.
 LARGEST_BASKET = 60
+# What a member brought back is not shown to it for so long.
+RETURNED_REST_DAYS = 183
 # The longest popular list kept of a store.
 MOST_POPULAR = 200
 
 
 @dataclass(frozen=True)
 class ItemState:
-    """What is known of purchases and items before a day (`day` in days since 1970-01-01)."""
+    """What is known of purchases and items before a day (`day` in days since 1970-01-01).
+
+    returned: member · items + item of what was brought back lately and not bought since, sorted.
+    """
 
     day: int
     member_ids: NDArray[Any]
@@ -37,6 +42,7 @@ class ItemState:
     bought: Purchases
     sales: StoreSales
     facts: MemberFacts
+    returned: NDArray[np.int64]
 
     @cached_property
     def visits(self) -> Visits:
@@ -50,11 +56,12 @@ class ItemState:
 
     @cached_property
     def sellable(self) -> NDArray[np.bool_]:
-        """Items that are launched and not yet off the shelf on the day, as far as the brand says."""
+        """Items that are on sale on the day, as far as the brand says; off_shelf_date is the last day."""
         now = pd.Timestamp(np.datetime64(self.day, "D"))
         launched = pd.to_datetime(self.items["launch_date"])
         gone = pd.to_datetime(self.items["off_shelf_date"])
-        good: NDArray[np.bool_] = ~((launched > now) | (gone <= now)).to_numpy(bool)
+        good: NDArray[np.bool_] = ~((launched > now) | (gone < now)).to_numpy(bool)
+        good &= ~self.items["status"].eq("off").to_numpy(bool)
         if "is_gift_or_sample" in self.items:
             good &= ~self.items["is_gift_or_sample"].eq(True).to_numpy(bool)
         return good
@@ -104,25 +111,64 @@ class ItemState:
         """Items that the same members buy: cosine over members × items, 50 neighbours."""
         return item_similarity(binary(self.visits.matrix()), how="cosine", neighbours=50)
 
+    def neighbours(self, k: int) -> NDArray[np.int32]:
+        """The k nearest of each item, int32[items, k]: what the same members buy, then what reads alike; -1 = no more."""
+        bought, read = best_columns(self.similar, k), best_columns(self.alike, k)
+        again = (read[:, :, None] == bought[:, None, :]).any(axis=2)
+        both = np.hstack([bought, np.where(again, NONE, read)])
+        order = np.argsort(both < 0, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(both, order, 1)
+
     @cached_property
     def alike(self) -> sparse.csr_matrix:
         """Items whose titles and categories read alike, sold or never sold."""
         return alike_items(self.items)
 
+    def together_often(self, baskets: int) -> sparse.csr_matrix:
+        """`together` without pairs that were in fewer baskets than so many."""
+        pairs = self.together.tocoo()
+        # of 0s and 1s, cosine · √(baskets of one · baskets of the other) is the number of shared baskets
+        shared = pairs.data * np.sqrt(self._small_baskets[pairs.row] * self._small_baskets[pairs.col])
+        keep = shared >= baskets - 0.5
+        return sparse.csr_matrix((pairs.data[keep], (pairs.row[keep], pairs.col[keep])), shape=pairs.shape)
+
+    def sold_in(self, store: NDArray[Any], item: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether the store (code) ever sold the item, by pairs."""
+        keys = self._sold_keys
+        wanted = np.asarray(store, np.int64) * len(self.item_ids) + item
+        if len(keys) == 0:
+            return np.zeros(wanted.shape, bool)
+        found: NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+        return found
+
+    @cached_property
+    def _sold_keys(self) -> NDArray[np.int64]:
+        """store · items + item of every pair with a sale, sorted."""
+        return np.unique(self.sales.store.astype(np.int64) * len(self.item_ids) + self.sales.item)
+
     @cached_property
     def together(self) -> sparse.csr_matrix:
         """Items in the same basket: cosine over baskets × items, baskets of up to LARGEST_BASKET items."""
+        return item_similarity(self._baskets, how="cosine", neighbours=30)
+
+    @cached_property
+    def _small_baskets(self) -> NDArray[np.float64]:
+        """Baskets of up to LARGEST_BASKET items that hold each item."""
+        return np.asarray(self._baskets.sum(axis=0), np.float64).ravel()
+
+    @cached_property
+    def _baskets(self) -> sparse.csr_matrix:
+        """Baskets of up to LARGEST_BASKET items × items, 0 or 1."""
         visits = self.visits
         opens = np.r_[True, (visits.member[1:] != visits.member[:-1]) | (visits.visit[1:] != visits.visit[:-1])]
         basket = np.cumsum(opens[: len(visits.member)]) - 1
         size = np.bincount(basket) if len(basket) else np.zeros(0, int)
         rows = size[basket] <= LARGEST_BASKET if len(basket) else np.zeros(0, bool)
-        matrix = purchase_matrix(basket[rows], visits.item[rows], None, (len(size), visits.n_items))
-        return item_similarity(matrix, how="cosine", neighbours=30)
+        return purchase_matrix(basket[rows], visits.item[rows], None, (len(size), visits.n_items))
 
 
-def state_on(source: ItemSource, day: int) -> ItemState:
-    """What the source knows before a day."""
+def state_on(source: ItemSource, day: int, *, returns: bool = False) -> ItemState:
+    """What the source knows before a day; with `returns`, which lists need, also what was brought back."""
     return ItemState(
         day,
         source.member_ids,
@@ -131,7 +177,17 @@ def state_on(source: ItemSource, day: int) -> ItemState:
         source.purchases(day),
         source.sales(day),
         source.facts(day),
+        _returned(source, day) if returns else np.zeros(0, np.int64),
     )
+
+
+def _returned(source: ItemSource, day: int) -> NDArray[np.int64]:
+    width = np.int64(source.n_items)
+    ever = source.purchases(day, True).before(day)
+    ever = ever.take(ever.day >= day - RETURNED_REST_DAYS)
+    kept = source.purchases(day)
+    found: NDArray[np.int64] = np.setdiff1d(ever.member * width + ever.item, kept.member * width + kept.item)
+    return found
 
 
 def binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
