@@ -1,6 +1,6 @@
 """The exposure log, the events and the order tables in; the summary of what was shown out, kept in the ledger."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
@@ -16,10 +16,18 @@ _ORDER_COLUMNS = ["member_id", "item_id", "kind", "at"]
 
 
 def report_exposures(
-    ledger: Ledger, tables: Tables | None, before: date, *, days: int = USUAL_DAYS, seed: int = 0
+    ledger: Ledger,
+    tables: Tables | None,
+    before: date,
+    *,
+    today: date | None = None,
+    days: int = USUAL_DAYS,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Summarise the lists shown in the `days` days before a day, and keep the summary under that day.
 
+    today: the first day of which not everything is known yet, `before` itself by default. Clicks are counted over lists
+    shown more than a day before it, orders over those shown more than a week before it.
     Orders come from the events that the service was told and, where tables are given, from the brand's own order lines.
     """
     since = before - timedelta(days=days)
@@ -29,7 +37,10 @@ def report_exposures(
         known.append(order_events(tables, since, until))
     known = [frame for frame in known if len(frame)] or known[:1]
     report = {"since": since.isoformat(), "before": before.isoformat()} | exposure_report(
-        ledger.exposures(before, since), pd.concat(known, ignore_index=True), seed=seed
+        ledger.exposures(before, since),
+        pd.concat(known, ignore_index=True),
+        known_until=datetime.combine(today or before, time()),
+        seed=seed,
     )
     ledger.save_report(EXPOSURE_REPORT, before, report)
     return report

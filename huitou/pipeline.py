@@ -3,9 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from training.promote import GATES, Promotion, promote
 from training.propensities import Propensities
 from training.reasons import CODES, reason_parts, told_groups
 from training.release import SCORED, Release, open_release
+from training.release_methods import list_methods
 from training.release_people import owner_frame
 from training.release_readiness import readiness
 from training.release_writer import (
@@ -120,6 +121,13 @@ def _source(task: str, model: Registered) -> ModelSource:
     )
 
 
+def items_source(source: ModelSource, card: Mapping[str, Any]) -> ModelSource:
+    """The same, as fallback where the item model itself chose a plain recommender: a tie with it passes the gate."""
+    if source.source == "fallback" or card["source"] != "fallback":
+        return source
+    return replace(source, source="fallback", name=card["rung"], reason=card["reason"])
+
+
 def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progress = quiet) -> Release:
     """Score every member with the champions and write a release; `current` moves to it at the end."""
     served, history = champions(config), brand.history
@@ -145,7 +153,8 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
     reasons = reasons_of(curve, predictions, config.release.explained)
     progress("item lists", 0.5)
     ids = predictions.frame["member_id"].to_numpy(str)
-    lists = ItemModel.load(served.folders["items"]).at(history, as_of).recommend(ids, n=LIST_LENGTH)
+    items = ItemModel.load(served.folders["items"]).at(history, as_of)
+    lists = items.recommend(ids, n=LIST_LENGTH)
     progress("cards", 0.7)
     parts = ReleaseParts(
         brand_id=config.brand.id,
@@ -168,12 +177,13 @@ def make_release(config: Config, brand: Brand, *, now: datetime, progress: Progr
         places=places(history),
         aliases=brand.aliases,
         models=served.folders,
-        sources=served.sources,
+        sources=served.sources | {"items": items_source(served.sources["items"], items.card)},
         fingerprint=history.tables.fingerprint,
         people=people(history, ids, as_of, config.contact),
         reason_parts=reasons,
         reason_groups=told_groups(),
         readiness=readiness(history, as_of, served.horizon_days, served.folders),
+        item_methods=list_methods(items.card, items.served_by(ids)),
     )
     release = write_release(root, parts, created_at=now.isoformat(), progress=part_of(progress, 0.75, 0.25))
     # Whoever was forgotten since the tables were read is in the release by now: out again, before anybody is served.

@@ -2,11 +2,11 @@
 
 Every figure is recomputed from the exposure log and the events: nothing is counted while serving. A click is a view of
 the item within a day of being shown, an acceptance an order of it within a week; each counts for the newest time that the
-item was shown to the member before.
+item was shown to the member before, whatever others looked at since. Only lists whose day, or week, is over are counted.
 """
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from outreach.off_policy import Logged, evaluate
 
 CLICK_WITHIN = timedelta(days=1)
 ORDER_WITHIN = timedelta(days=7)
+# What may follow: its column, the kind of event, how its other figures are called, and how long it is waited for.
+FOLLOWING = (("clicked", "view", "click", CLICK_WITHIN), ("accepted", "order", "acceptance", ORDER_WITHIN))
 # Whose exposures are the members' own: what a guide or head office looks at is no exposure of a member.
 SEEN_BY_MEMBERS = ("app",)
 EXPLORED = "explore"
@@ -27,26 +29,36 @@ ASKED: dict[str, float | None] = {"never": 0.0, "twice_as_often": None, "always"
 Bools = NDArray[np.bool_]
 
 
-def exposure_report(shown: pd.DataFrame, events: pd.DataFrame, *, seed: int = 0) -> dict[str, Any]:
+def exposure_report(
+    shown: pd.DataFrame, events: pd.DataFrame, *, known_until: datetime, seed: int = 0
+) -> dict[str, Any]:
     """The summary of a time, as plain data for JSON.
 
     shown: request_id, at, member_id, slate, personalised, role, model, items, rungs, propensities (lists of one length),
-    explore_share (P(an explored item), 0 where none could be drawn). events: member_id, item_id, kind (view, order), at.
-    Rates are null where no event of that kind is known at all: nothing was told, which is not the same as nothing happened.
+    explore_share (P(an explored item), 0 where none could be drawn). events: member_id, item_id, kind (view, order), at;
+    whatever happened before known_until is among them. What followed is counted over the lists whose time for it ended
+    before known_until. Figures are null where no event of that kind is known at all (nothing was told, which is not the
+    same as nothing happened), and on lists that no member saw.
     """
+    shown = shown.reset_index(drop=True)
     places = places_of(shown)
-    for name, kind, within in (("clicked", "view", CLICK_WITHIN), ("accepted", "order", ORDER_WITHIN)):
-        places[name] = followed(places, events[events["kind"] == kind], within)
-    told = {name: bool((events["kind"] == kind).any()) for name, kind in (("clicked", "view"), ("accepted", "order"))}
-    own = places[places["role"].isin(SEEN_BY_MEMBERS)]
+    own = places[places["role"].isin(SEEN_BY_MEMBERS)].reset_index(drop=True)
+    told = {name: bool((events["kind"] == kind).any()) for name, kind, *_ in FOLLOWING}
+    for name, kind, figure, within in FOLLOWING:
+        own[name] = followed(own, events[events["kind"] == kind], within)
+        own[f"{figure}_over"] = own["at"] + pd.Timedelta(within) < pd.Timestamp(known_until)
     return {
         "click_within_days": CLICK_WITHIN.days,
         "order_within_days": ORDER_WITHIN.days,
-        "seen_by_members": _counts(own, told),
+        "seen_by_members": _counts(own, told, shown[shown["role"].isin(SEEN_BY_MEMBERS)]),
         "lists": [
             {"slate": str(slate), "role": str(role), "personalised": bool(own_list), "model": str(model)}
-            | _counts(rows, told)
-            for (slate, role, own_list, model), rows in places.groupby(_LIST)
+            | (
+                _counts(_of(own, lists), told, lists)
+                if role in SEEN_BY_MEMBERS
+                else _counts(_of(places, lists), {}, lists)
+            )
+            for (slate, role, own_list, model), lists in shown.groupby(_LIST)
         ],
         "rungs": [{"rung": str(rung), **_counts(rows, told)} for rung, rows in own.groupby("rung")],
         "exploration": exploration(own, told, seed=seed),
@@ -105,7 +117,7 @@ def exploration(places: pd.DataFrame, told: dict[str, bool], *, seed: int = 0) -
 
     A list that could explore has one place that was drawn: with its logged chance an item that nobody has bought yet,
     evenly among those that the rules allow, else the usual one. The estimate is the self-normalised one of
-    `outreach.off_policy`, per shown list, refused below an effective sample of 5 %.
+    `outreach.off_policy`, per shown list whose time for what is asked about is over, refused below an effective sample of 5 %.
     """
     drawn = places[(places["explore_share"] > 0) & (places["propensity"] < 1) & (places["member_id"] != "")]
     listed = (drawn["rung"] == EXPLORED).to_numpy(bool)
@@ -119,12 +131,13 @@ def exploration(places: pd.DataFrame, told: dict[str, bool], *, seed: int = 0) -
     if not len(drawn):
         return answer
     member = np.unique(drawn["member_id"].to_numpy(str), return_inverse=True)[1].astype(np.int64)
-    for reward in ("clicked", "accepted"):
-        if not told[reward]:
+    for reward, _, figure, _ in FOLLOWING:
+        over = drawn[f"{figure}_over"].to_numpy(bool)
+        if not told[reward] or not over.any():
             continue
-        log = Logged(member, listed, share, drawn[reward].to_numpy(np.float64))
+        log = Logged(member[over], listed[over], share[over], drawn[reward].to_numpy(np.float64)[over])
         for name, fixed in ASKED.items():
-            target = np.minimum(2 * share, 1.0) if fixed is None else np.full(len(share), fixed)
+            target = np.minimum(2 * share[over], 1.0) if fixed is None else np.full(int(over.sum()), fixed)
             row: dict[str, Any] = {"reward": reward, "explore": name}
             try:
                 found = evaluate(log, target, seed)
@@ -135,16 +148,30 @@ def exploration(places: pd.DataFrame, told: dict[str, bool], *, seed: int = 0) -
     return answer
 
 
-def _counts(rows: pd.DataFrame, told: dict[str, bool]) -> dict[str, Any]:
-    """Lists, places, clicks and orders with their rates per place; anonymous places can be followed by nothing known."""
+def _of(places: pd.DataFrame, lists: pd.DataFrame) -> pd.DataFrame:
+    """The places of some of the lists shown."""
+    return places[places["request"].isin(lists.index)]
+
+
+def _counts(rows: pd.DataFrame, told: dict[str, bool], lists: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Lists, places, and what followed in the lists whose time for it is over, with rates per place of a known member.
+
+    lists: the lists shown, where those without any item are counted as well. `click_lists` and `click_places` (and
+    those of acceptance) are what the count and the rate are over; anonymous places can be followed by nothing known.
+    """
     named = rows[rows["member_id"] != ""]
     answer: dict[str, Any] = {
-        "lists": int(rows["request"].nunique()),
+        "lists": int(rows["request"].nunique()) if lists is None else len(lists),
+        "empty_lists": 0 if lists is None else int((lists["items"].map(len) == 0).sum()),
         "places": len(rows),
         "anonymous_places": len(rows) - len(named),
     }
-    for name, rate in (("clicked", "click_rate"), ("accepted", "acceptance_rate")):
-        n = int(named[name].sum())
-        answer[name] = n if told[name] else None
-        answer[rate] = round(n / len(named), 6) if told[name] and len(named) else None
+    for name, _, figure, _ in FOLLOWING:
+        keys = (f"{figure}_lists", f"{figure}_places", name, f"{figure}_rate")
+        values: tuple[float | None, ...] = (None, None, None, None)
+        if told.get(name):
+            over = named[named[f"{figure}_over"]]
+            n = int(over[name].sum())
+            values = int(over["request"].nunique()), len(over), n, round(n / len(over), 6) if len(over) else None
+        answer |= dict(zip(keys, values, strict=True))
     return answer

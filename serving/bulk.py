@@ -146,7 +146,17 @@ def recommend(
     """Items for each member; opt-outs and unknown members get the popular list, as in the single call."""
     results = []
     live = runtime.live.look()
-    names = ("member_id", "personalised", "source", "fallback_reason", "items", "short", "why_short")
+    names = (
+        "member_id",
+        "personalised",
+        "source",
+        "fallback_reason",
+        "method",
+        "store_id",
+        "items",
+        "short",
+        "why_short",
+    )
     for place, member_id in enumerate(member_ids):
         answer = recommendations(
             runtime,
@@ -161,4 +171,4 @@ def recommend(
         )
         results.append(orjson.dumps({**{name: answer[name] for name in names}, "error": None}))
     served = runtime.served
-    return _headed(served, served.source("items"), len(results), b",".join(results))
+    return _headed(served, served.item_methods.of_list(slate).said, len(results), b",".join(results))

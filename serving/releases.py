@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from features.errors import HuitouError
 from features.vector_names import NAMES
 from serving.errors import ApiError
+from serving.item_methods import ItemMethods
 from training.recommend.rules import Compiled, Rung
 from training.release import BrokenRelease, Release, open_release
 
@@ -195,10 +196,11 @@ class Served:
         return str(names[min(int(self.release.items.rung[row]), len(names) - 1)])
 
     @cached_property
-    def item_model(self) -> str:
-        """What the exposure log calls the model behind the item lists."""
+    def item_methods(self) -> ItemMethods:
+        """Which recommender made each member's item lists."""
         said = self.sources.get("items", {})
-        return f"{said.get('name') or 'items'}:{said.get('version') or self.version}"[:160]
+        name = {"name": said.get("name") or "items"}
+        return ItemMethods(self.release, self.source("items") | name, str(said.get("version") or self.version))
 
     @cached_property
     def as_of_day(self) -> dt.date:

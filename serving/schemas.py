@@ -64,6 +64,17 @@ class Versioned(BaseModel):
     fallback_reason: str | None = None
 
 
+class ListMade(Versioned):
+    """What an answer about items says: `source` is model only where the ranker made this list for this member."""
+
+    method: str | None = Field(
+        default=None,
+        description="what made the list: ranker, a plain recommender (popularity, own_counts, decayed_counts, cosine, "
+        "als, bm25, tifu_knn), or popular (what sells in the store, at the level, in the brand); null where a release "
+        "of an older version does not say",
+    )
+
+
 class Suggestion(BaseModel):
     item_id: str
     title: str | None = None
@@ -300,24 +311,36 @@ class ItemSaid(BaseModel):
     rung: str | None = Field(
         default=None,
         description="what filled this place: own, context (basket, item looked at, latest events), store, level, brand, "
-        "explore, pin; on lists beside an item similar or together",
+        "catalogue (anything else on sale), explore, pin; on lists beside an item similar or together",
     )
     reason: ReasonSaid | None = None
-    due_days: int | None = Field(default=None, description="days until the item is due again, from as_of")
-    score: float | None = None
+    due_days: int | None = Field(
+        default=None, description="days until the item is due again, from today; 0 due or over"
+    )
+    score: float | None = Field(
+        default=None,
+        description="calibrated probability of purchase in the next basket within the horizon; null where the list was "
+        "made by a plain recommender or a ladder, and for a guide, a manager and the mini-program",
+    )
 
 
-class RecommendationAnswer(Versioned):
+WHY_SHORT_SAID = (
+    "why places stay empty: rules_and_stock_leave_too_few (what rules, shelf, stock, purchases and the basket leave), or "
+    "too_few_known: the release has fewer than n items for this list"
+)
+
+
+class RecommendationAnswer(ListMade):
     request_id: str
     member_id: str | None
     slate: Slate
     personalised: bool
-    store_id: str | None
+    store_id: str | None = Field(
+        description="whose stock was obeyed: the store asked for, else the caller's, else the member's own; null: none's"
+    )
     items: list[ItemSaid]
     short: int = Field(default=0, description="places of n that stay empty")
-    why_short: str | None = Field(
-        default=None, description="why places stay empty: rules and stock leave too few items"
-    )
+    why_short: str | None = Field(default=None, description=WHY_SHORT_SAID)
 
     context: list[str] = Field(default=[], description="items of the question that were used")
     unknown_items: list[str] = Field(default=[], description="items of the question that the release does not know")
@@ -331,7 +354,10 @@ class RecommendationPost(Asked):
     item_id: Id | None = Field(default=None, description="the item being looked at")
     slate: Slate = Field(default="mixed", alias="list", description="buy again, new for the member, or both")
     n: Annotated[int, Field(ge=1, le=50)] = 10
-    store_id: Id | None = Field(default=None, description="leaves out what this store has none of")
+    store_id: Id | None = Field(
+        default=None,
+        description="leaves out what this store has none of; by default the caller's store, else the member's own",
+    )
     personalised: bool = Field(default=True, description="false gives the list that is equal for all")
 
 
@@ -390,9 +416,11 @@ class RecommendRow(MemberRow):
     personalised: bool
     source: str
     fallback_reason: str | None
+    method: str | None
+    store_id: str | None = Field(description="whose stock was obeyed")
     items: list[ItemSaid]
     short: int
-    why_short: str | None
+    why_short: str | None = Field(description=WHY_SHORT_SAID)
 
 
 class BulkAnswer(Versioned):
@@ -411,7 +439,9 @@ class ValueAnswer(BulkAnswer):
     results: list[ValueRow]
 
 
-class RecommendAnswer(BulkAnswer):
+class RecommendAnswer(BulkAnswer, ListMade):
+    """`source` and `method` above the rows are those of the list for most members; each row has its own."""
+
     results: list[RecommendRow]
 
 
@@ -434,7 +464,9 @@ class MemberToTell(BaseModel):
     display_name: str | None
     guide_id: str | None
     reason: ReasonSaid
-    due_days: int | None = Field(default=None, description="days until the item is due again, from as_of")
+    due_days: int | None = Field(
+        default=None, description="days until the item is due again, from today; 0 due or over"
+    )
     last_purchase: str | None
     channels: list[str]
     score: float | None = None

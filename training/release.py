@@ -11,6 +11,8 @@ releases/<id>/
     members/curve.npy        float32 [members, grid]; members/grid.npy int32 [grid] in days
     members/vectors.npy      float32 [members, columns] for `why` answers
     members/reasons.npy      float32 [members, reason_groups]: parts of logit(churn), NaN where they are computed on request
+    members/item_methods.npy uint8 [members, slates]: what made each item list, into the manifest's item_methods; see
+                             training.release_methods; absent from releases of older versions
     members/cards.bin        one JSON object a member, back to back; members/cards_at.npy int64 offsets [members + 1]
     items/*.npy, items/catalogue.json, items/popular.json
     items/sold.npy, items/sellable.npy, items/cycle_days.npy [items]; items/own_at.npy, items/own.npy: see ItemArrays
@@ -126,6 +128,7 @@ class Release:
     friend: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     held_out: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     contacted: npt.NDArray[np.int32] | None = field(default=None, repr=False)
+    item_methods: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
     by_hash: IdIndex | None = field(default=None, repr=False)
     ready_rows: Mapping[str, npt.NDArray[np.bytes_]] = field(default_factory=dict, repr=False)
 
@@ -299,6 +302,7 @@ def mapped(path: Path, manifest: Mapping[str, Any]) -> Release:
         friend=newer("members/friend"),
         held_out=newer("members/held_out"),
         contacted=newer("members/contacted"),
+        item_methods=newer("members/item_methods"),
         by_hash=IdIndex(ids, array("index/table")) if there("index/table.npy") else None,
         ready_rows={task: array(f"members/rows/{task}") for task in TASKS if there(f"members/rows/{task}.npy")},
     )
@@ -311,6 +315,8 @@ def mapped(path: Path, manifest: Mapping[str, Any]) -> Release:
         **{name: len(values) for name, values in release.items.slates.items()},
         **{f"rows/{name}": len(values) for name, values in release.ready_rows.items()},
     }
+    if release.item_methods is not None:
+        lengths["item_methods"] = len(release.item_methods)
     if items.own_at is not None:
         lengths["own_at"] = len(items.own_at) - 1
     uneven = {name: n for name, n in lengths.items() if n != members}

@@ -26,6 +26,7 @@ from features.vectors import COLUMNS, MemberVectors
 from training.curve_model import CurveModel
 from training.release import SCHEMA, BrokenRelease, Release, mapped, open_release, sign
 from training.release_index import write_index
+from training.release_methods import ListMethods
 from training.release_people import write_people
 from training.release_rows import write_rows
 from training.scoring import ModelSource, Predictions
@@ -46,7 +47,7 @@ class ReleaseParts:
     places: rows of stores and guides. aliases: old card number -> member. models: folder of each task's saved model. sources: which version serves each task, and why.
     fingerprint: digest of the input tables. people: guide_id, store_id, is_friend, held_out in the order of the members. columns of `vectors` are features.vectors.COLUMNS.
     reason_parts: what made each member's churn score, [members, reason_groups], NaN where it was not computed.
-    readiness: see training.release_readiness.
+    readiness: see training.release_readiness. item_methods: what served each member's lists, in the same order.
     """
 
     brand_id: str
@@ -66,6 +67,7 @@ class ReleaseParts:
     reason_parts: npt.NDArray[np.float32] | None = None
     reason_groups: Sequence[Mapping[str, str]] = ()
     readiness: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    item_methods: ListMethods | None = None
 
 
 def release_id(parts: ReleaseParts) -> str:
@@ -95,6 +97,8 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         write_people(staging, parts.people)
     if parts.reason_parts is not None:
         np.save(staging / "members/reasons.npy", parts.reason_parts.astype(np.float32), allow_pickle=False)
+    if parts.item_methods is not None:
+        np.save(staging / "members/item_methods.npy", parts.item_methods.codes, allow_pickle=False)
     progress("items", 0.5)
     for key, array in parts.slates.items():
         np.save(staging / f"items/{key}.npy", array, allow_pickle=False)
@@ -127,6 +131,7 @@ def write_release(root: Path, parts: ReleaseParts, *, created_at: str, progress:
         "readiness": {task: dict(said) for task, said in parts.readiness.items()},
         "item_reasons": list(parts.item_reasons),
         "item_rungs": list(parts.item_rungs),
+        "item_methods": None if parts.item_methods is None else dict(parts.item_methods.said),
         "models": {task: dataclasses.asdict(source) for task, source in parts.sources.items()},
         "model_version": "+".join(f"{t}:{s.version}" for t, s in sorted(parts.sources.items())),
     }

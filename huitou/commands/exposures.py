@@ -38,13 +38,14 @@ def command(
     from huitou.exposures import report_exposures
 
     config = load_config(config_file, home=home, input=str(folder) if folder else None)
+    today = config.now().date()
     try:
-        day = date.fromisoformat(before) if before else config.now().date()
+        day = date.fromisoformat(before) if before else today
     except ValueError as error:
         raise InputError(f"exposures: --before must be YYYY-MM-DD, found {before!r}") from error
     ledger = ledger_of(config)
     tables = read_people(config)[0] if folder or Path(config.brand.input).is_dir() else None
-    report = report_exposures(ledger, tables, day, days=days, seed=seed)
+    report = report_exposures(ledger, tables, day, today=today, days=days, seed=seed)
     ledger.close()
     rows = [("seen by members", report["seen_by_members"])]
     rows += [(f"filled by {row['rung'] or 'unknown'}", row) for row in report["rungs"]]
@@ -53,6 +54,12 @@ def command(
         ["", "lists", "places", "clicked", "click rate", "accepted", "acceptance"],
         [(name, *(_said(row[key]) for key in _SHOWN)) for name, row in rows],
     )
+    own = report["seen_by_members"]
+    for figure, within in (("click", "click_within_days"), ("acceptance", "order_within_days")):
+        over = own[f"{figure}_lists"]
+        if over is not None:
+            days_said = "1 day" if report[within] == 1 else f"{report[within]} days"
+            out.print(f"{figure}: over {over:,} lists to known members shown more than {days_said} ago")
     tried = report["exploration"]
     out.print(f"explored: {tried['explored']} of {tried['lists']} lists that could, {tried['expected']} expected")
     for row in tried["off_policy"]:

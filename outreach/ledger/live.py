@@ -31,11 +31,12 @@ Kept = TypeVar("Kept")
 
 
 class Happened(NamedTuple):
-    """An event of a member and an item: kind is order, return or view."""
+    """An event of a member and an item: kind is order, return or view; qty in pieces, 1 where nothing was told."""
 
     at: dt.datetime
     kind: str
     item_id: str
+    qty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def read_member(ledger: Ledger, member_id: str) -> MemberNow:
     blocks: list[tuple[str, dt.datetime | None]] = []
     happened: list[Happened] = []
     forgotten = False
-    for part, name, state, when in ledger.rows(_MEMBER, values):
+    for part, name, state, when, qty in ledger.rows(_MEMBER, values):
         if part == _SAID:
             # The newest word of each purpose holds.
             if name not in said or said[name][0] <= when:
@@ -153,7 +154,8 @@ def read_member(ledger: Ledger, member_id: str) -> MemberNow:
         elif part == _BLOCK:
             blocks.append((name, dt.datetime.fromisoformat(when) if isinstance(when, str) else when))
         elif part == _HAPPENED:
-            happened.append(Happened(dt.datetime.fromisoformat(when) if isinstance(when, str) else when, state, name))
+            at = dt.datetime.fromisoformat(when) if isinstance(when, str) else when
+            happened.append(Happened(at, state, name, 1.0 if qty is None else float(qty)))
         else:
             forgotten = True
     return MemberNow(
@@ -173,12 +175,15 @@ def _member_statement() -> Any:
     member: Any = sa.bindparam("member")
     mark: Any = sa.bindparam("mark")
 
-    def part(number: int, name: Any, state: Any, when: Any) -> Any:
+    unsaid: Any = sa.cast(sa.null(), sa.Float)
+
+    def part(number: int, name: Any, state: Any, when: Any, qty: Any = unsaid) -> Any:
         return sa.select(
             sa.literal_column(str(number)).label("part"),
             sa.type_coerce(name, sa.Text).label("name"),
             sa.type_coerce(state, sa.Text).label("state"),
             sa.type_coerce(when, sa.DateTime).label("at"),
+            sa.type_coerce(qty, sa.Float).label("qty"),
         )
 
     views = (
@@ -193,7 +198,7 @@ def _member_statement() -> Any:
     parts = [
         part(_SAID, c.purpose, c.state, c.at).where(c.brand_id == brand, c.member_id == member),
         part(_BLOCK, o.kind, nothing, o.until).where(o.brand_id == brand, o.member_id == member),
-        part(_HAPPENED, e.item_id, e.kind, e["at"]).where(
+        part(_HAPPENED, e.item_id, e.kind, e["at"], e.qty).where(
             e.brand_id == brand, e.member_id == member, sa.or_(e.kind == "order", e.kind == "return"), e.item_id != ""
         ),
         sa.select(views),

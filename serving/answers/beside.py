@@ -5,7 +5,7 @@ from typing import Any
 
 from outreach.ledger.live import Live
 from serving.answers.members import versions
-from serving.answers.slates import WHY_SHORT, codes_of, item_said
+from serving.answers.slates import TOO_FEW_KNOWN, WHY_SHORT, codes_of, item_said
 from serving.errors import not_found
 from serving.runtime import Runtime
 from training.recommend.rules import Rung, apply_rules
@@ -30,7 +30,7 @@ def related(
     shown = apply_rules([rung], n, rules, hidden=hidden)
     why = None
     if shown.short:
-        why = WHY_SHORT if len(rung.codes) >= n else "too_few_known"
+        why = WHY_SHORT if len(rung.codes) >= n else TOO_FEW_KNOWN
     return {
         "item_id": item_id,
         "store_id": store_id,

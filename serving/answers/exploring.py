@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.recommend.caps import CapCounts
 from training.recommend.rules import Compiled, Shown
 
 EXPLORE = "explore"
@@ -74,10 +75,10 @@ def allowed_at(
     else:
         pool = np.array([code for code in pool.tolist() if code not in taken], np.int64)
     if rules.caps:
-        others = np.delete(np.asarray(codes, np.int64), place)
-        for group, most in rules.caps:
-            full = np.bincount(group[others], minlength=int(group.max(initial=0)) + 1) >= most
-            pool = pool[~full[group[pool]]]
+        counts = CapCounts(rules.caps)
+        for code in np.delete(np.asarray(codes, np.int64), place).tolist():
+            counts.take(code)
+        pool = pool[counts.fitting(pool)]
     return pool
 
 

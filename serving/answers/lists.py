@@ -69,6 +69,13 @@ def store_of_guide(runtime: Runtime, guide_id: str) -> str | None:
     return head["store_id"] if head else None
 
 
+def store_of_caller(runtime: Runtime, caller: Caller) -> str | None:
+    """The store that the caller works in; None for head office and the mini-program."""
+    if caller.store_id:
+        return caller.store_id
+    return store_of_guide(runtime, caller.subject) if caller.role == "guide" else None
+
+
 def list_date(runtime: Runtime, live: Live, guide_id: str | None, said: str | None) -> dt.date:
     """The day asked for, or the newest day that has a list. Raises 400 for what is no date, 404 where there is none."""
     if said:

@@ -3,9 +3,11 @@
 import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import InputError
 from outreach.ledger.live import Live
@@ -19,6 +21,7 @@ from training.recommend.rules import (
     Weight,
     compile_rules,
     condition_from,
+    whole_catalogue,
 )
 
 log = logging.getLogger("huitou.rules")
@@ -96,16 +99,40 @@ class ShopRules:
 
 
 def compile_for(said: Mapping[str, Any], served: Served, day: dt.date) -> Compiled:
-    """The rules as JSON over a release's catalogue on a day; what is no longer sold is never allowed."""
+    """The rules as JSON over a release's catalogue on a day; what is not on sale that day is never allowed."""
     rules, catalogue = rules_from(said), catalogue_of(served)
     # A pinned item may have left the catalogue since the rule was set: it cannot be shown, the other rules hold.
     there = tuple(pin for pin in rules.pins if pin.item_id in catalogue.code_of)
     if len(there) < len(rules.pins):
         log.warning("pinned items are not in the release", extra={"pins": len(rules.pins) - len(there)})
     compiled = compile_rules(Rules(rules.only, there, rules.weights, rules.caps), catalogue, day)
-    allowed = compiled.allowed.copy()
-    allowed[np.fromiter(served.switched_off, np.int64)] = False
-    return Compiled(allowed, compiled.factor, compiled.pins, compiled.caps)
+    compiled = replace(compiled, allowed=compiled.allowed & on_sale(served, day))
+    return replace(compiled, catalogue=whole_catalogue(by_popularity(served), compiled))
+
+
+def on_sale(served: Served, day: dt.date) -> NDArray[np.bool_]:
+    """bool [items]: what the release calls sellable (launched, no gift or sample) and the shop still sells on a day.
+
+    `off_shelf_date` of the catalogue is the last day on sale; a release without these facts forbids nothing by them.
+    """
+    items, today = served.release.items, day.isoformat()
+    last_days = [row.get("off_shelf_date") for row in items.catalogue]
+    able = np.array([not last or str(last)[: len(today)] >= today for last in last_days], bool)
+    if items.sellable is not None:
+        able &= np.asarray(items.sellable) == 1
+    able[np.fromiter(served.switched_off, np.int64)] = False
+    return able
+
+
+def by_popularity(served: Served) -> NDArray[np.int64]:
+    """Every item code once: the brand's popular list, then the rest by baskets ever, equal ones in catalogue order."""
+    items = served.release.items
+    size = len(items.item_ids)
+    sold = np.zeros(size) if items.sold is None else np.asarray(items.sold, float)
+    popular = np.array([code for code in items.popular.get("") or () if code >= 0], np.int64)
+    place = np.full(size, len(popular))
+    place[popular[::-1]] = np.arange(len(popular))[::-1]
+    return np.lexsort((np.arange(size), -sold, place))
 
 
 def _rows(said: Mapping[str, Any], part: str) -> Sequence[Mapping[str, Any]]:

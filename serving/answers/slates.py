@@ -1,7 +1,7 @@
 """A member, a basket and a store in, items to show out: the release's lists with what happened since, under the shop's rules."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from outreach.ledger.live import Live
 from serving.access import Caller
 from serving.answers.exploring import EXPLORE, Explored, explore, unexplored
-from serving.answers.happened import NOTHING, Since, since_release
+from serving.answers.happened import NOTHING, Since, reason_today, since_release
+from serving.answers.lists import store_of_caller
 from serving.answers.members import find_member, versions
 from serving.errors import ApiError
+from serving.item_methods import popular
 from serving.releases import Served
 from serving.runtime import Runtime
 from training.recommend.rules import Compiled, Rung, Shown, apply_rules, fold_in
@@ -20,12 +22,14 @@ from training.release import NEVER_SCORED
 
 SLATES = ("again", "new", "mixed")
 MOST = 50
-# What is said where nothing allowed is left for some of the n places.
+# What is said where nothing allowed is left for some of the n places, and where the release has fewer than n to offer.
 WHY_SHORT = "rules_and_stock_leave_too_few"
+TOO_FEW_KNOWN = "too_few_known"
 PINNED = {"code": "PINNED", "zh": "本店推荐", "en": "picked by the shop"}
 POPULAR = {"code": "POPULAR", "zh": "本店热销", "en": "popular here"}
 BRAND_POPULAR = {"code": "POPULAR", "zh": "本品牌热卖", "en": "popular in the brand"}
-EXPLORING = {"code": "explore", "zh": "新品尝鲜", "en": "New in the shop"}
+ON_SALE = {"code": "on_sale", "zh": "本品牌在售", "en": "on sale in the brand"}
+EXPLORING = {"code": "explore", "zh": "换个新鲜的试试", "en": "Something new to try"}
 TOGETHER = {"code": "together", "zh": "常与{item}一起买", "en": "Often bought together with {item}"}
 SIMILAR = {"code": "similar", "zh": "与{item}相近", "en": "Close to {item}"}
 # Lists of whoever may not be given anything chosen for them: equal for all, whatever else is known.
@@ -51,10 +55,12 @@ def recommendations(
     """The answer of GET /v1/members/{id}/recommendations and of POST /v1/recommendations; logs what it shows.
 
     Not personalised (asked for, opted out, a minor) means: the store's popular list, equal for all. A member nobody knows,
-    or none at all, gets what goes with the basket and the item looked at, then the popular list.
+    or none at all, gets what goes with the basket and the item looked at, then the popular list. Without store_id the
+    caller's store counts, else the member's own, which is never looked up for a list that is equal for all.
     """
     served, at = runtime.served, runtime.now()
     row, reason = None, "no_member" if personalised else "not_personalised"
+    store_id = store_id or store_of_caller(runtime, caller)
     since = NOTHING
     if member_id is not None:
         member_id = served.canonical(member_id)
@@ -76,6 +82,8 @@ def recommendations(
             since = since_release(served, now.happened, at)
     impersonal = not personalised or reason in IMPERSONAL
     carried = [] if impersonal else [one for one in (item_id, *basket) if one is not None]
+    if not store_id and row is not None and not impersonal:
+        store_id = served.release.card(row).get("store_id")
     code_of = served.release.items.code_of
     context = list(dict.fromkeys(code_of[one] for one in carried if one in code_of))
     sold_out = codes_of(served, live.sold_out(store_id)) if store_id else set()
@@ -109,7 +117,8 @@ def recommendations(
             found = _Found(drawn, found.places, found.rung_name)
     if found is None:
         found = made.popular(impersonal)
-    items = made.items(found, row if not reason else None, caller.sees_scores)
+    made_by = popular(reason) if reason or row is None else served.item_methods.of_member(slate, row)
+    items = made.items(found, row if not reason else None, caller.sees_scores and made_by.chances)
     answer = {
         "request_id": request_id,
         "member_id": member_id,
@@ -118,13 +127,12 @@ def recommendations(
         "store_id": store_id,
         "items": items,
         "short": found.shown.short,
-        "why_short": WHY_SHORT if found.shown.short else None,
+        "why_short": made.why_short(None if reason else row) if found.shown.short else None,
         "context": [served.release.items.item_ids[code] for code in context],
         "unknown_items": sorted({one for one in carried if one not in code_of}),
         **versions(served, "items"),
+        **made_by.said,
     }
-    if reason:
-        answer |= {"source": "fallback", "fallback_reason": reason}
     runtime.metrics.answered("items", answer["source"])
     runtime.journal.exposure(
         {
@@ -136,7 +144,7 @@ def recommendations(
             "personalised": not reason,
             "release_id": served.release.release_id,
             "role": caller.role,
-            "model": served.item_model if not reason else "popular",
+            "model": made_by.model,
             "items": [item["item_id"] for item in items],
             "rungs": [item["rung"] for item in items],
             "propensities": found.explored.propensities,
@@ -178,7 +186,7 @@ class _Making:
         return list(dict.fromkeys([*self.context, *self.since.recent]))
 
     def own(self, row: int) -> _Found:
-        """The member's own list with what happened since, then what sells in the store and in the brand.
+        """The member's own list with what happened since, then what fills any list.
 
         The list to buy again is not filled up: what was never bought does not belong there.
         """
@@ -196,10 +204,10 @@ class _Making:
             if not len(own.codes):
                 return  # nothing of the member's own: not a list of theirs, whatever would fill it
             if self.slate == "mixed":
-                yield from self.served.popular_rungs(self.store_id)
+                yield from self.filling()
             elif self.slate == "new":
                 bought = self.bought(row)
-                for rung in self.served.popular_rungs(self.store_id):
+                for rung in self.filling():
                     yield _only(rung, ~np.isin(rung.codes, bought))
 
         hidden = self.hidden | self.since.bought if self.slate == "new" else self.hidden
@@ -218,12 +226,26 @@ class _Making:
             owned = arrays.slates["again"][row]
         return owned
 
+    def filling(self) -> Iterator[Rung]:
+        """What sells in the store and in the brand, then everything on sale: the same for all members of a store."""
+        yield from self.served.popular_rungs(self.store_id)
+        if self.rules.catalogue is not None:
+            yield self.rules.catalogue
+
+    def why_short(self, row: int | None) -> str:
+        """Why places stay empty on a member's own list, or (None) on the popular one."""
+        arrays = self.served.release.items
+        known = len(arrays.item_ids)
+        if row is not None and self.slate == "again":
+            known = int((arrays.slates["again"][row] >= 0).sum())
+        elif row is not None and self.slate == "new":
+            known -= len({code for code in self.bought(row).tolist() if code >= 0})
+        return WHY_SHORT if known >= self.n else TOO_FEW_KNOWN
+
     def popular(self, impersonal: bool) -> _Found:
-        """What sells in the store and in the brand; before that what goes with the basket, for whom that is allowed."""
+        """What fills any list; before that what goes with the basket, for whom that is allowed."""
         rungs = [] if impersonal or not self.recent else [self.folded(())]
-        shown = apply_rules(
-            [*rungs, *self.served.popular_rungs(self.store_id)], self.n, self.rules, hidden=self.hidden
-        )
+        shown = apply_rules([*rungs, *self.filling()], self.n, self.rules, hidden=self.hidden)
         return _Found(unexplored(shown), {}, "own")
 
     def folded(self, codes: Any) -> Rung:
@@ -235,7 +257,7 @@ class _Making:
         return fold_in(codes, None, recent, arrays.similar, arrays.together, stay=self.since.recent)
 
     def items(self, found: _Found, row: int | None, scores: bool) -> list[dict[str, Any]]:
-        """The list as the interface shows it: a rung and a reason each, and scores for those who may see them."""
+        """The list as the interface shows it: a rung and a reason each, and chances where `scores`."""
         served, slate = self.served, self.slate
         arrays = served.release.items
         items: list[dict[str, Any]] = []
@@ -246,10 +268,11 @@ class _Making:
             item = item_said(served, code, len(items) + 1)
             place = found.places.get(code) if row is not None and rung not in ("pin", EXPLORE) else None
             if place is not None and row is not None:
-                due = self.since.due.get(code, dues[place]) if slate == "again" else -1
+                due = self.since.due_days(code, dues[place]) if slate == "again" else -1
                 item["rung"] = found.rung_name
                 item["due_days"] = None if due == -1 else due
-                item["reason"] = served.item_reason(reasons[place], becauses[place], item["due_days"])
+                told = reason_today(served, reasons[place], item["due_days"])
+                item["reason"] = served.item_reason(told, becauses[place], item["due_days"])
                 if scores:
                     item["score"] = points[place]
             elif rung == "own":
@@ -282,11 +305,11 @@ def first_allowed(codes: NDArray[np.int32], n: int, rules: Compiled, hidden: Set
     return Shown(np.array(shown, np.int32), scores, ("own",) * len(shown), n - len(shown))
 
 
-_WHY = {"pin": PINNED, EXPLORE: EXPLORING, "store": POPULAR, "brand": BRAND_POPULAR}
+_WHY = {"pin": PINNED, EXPLORE: EXPLORING, "store": POPULAR, "brand": BRAND_POPULAR, "catalogue": ON_SALE}
 
 
 def _only(rung: Rung, kept: Any) -> Rung:
-    return Rung(rung.name, rung.codes[kept], rung.scores[kept])
+    return replace(rung, codes=rung.codes[kept], scores=rung.scores[kept])
 
 
 def codes_of(served: Served, item_ids: Iterable[str]) -> set[int]:

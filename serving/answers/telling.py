@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from outreach.ledger.live import Live
 from outreach.settings import ContactSettings
 from serving.access import Caller
+from serving.answers.happened import DUE_WITHIN_DAYS, LEAST_REST, days_passed, reason_today, rest_days
 from serving.answers.lists import check_guide, store_of_guide
 from serving.answers.members import versions
 from serving.errors import ApiError, not_found
+from serving.item_methods import RANKER
 from serving.releases import Served
 from serving.runtime import Runtime
-from training.release import NEVER_SCORED
+from training.release import NEVER_SCORED, Release
 
 # Members asked about at a time, best first, and the most that are looked at for one question.
 AT_ONCE, MOST_LOOKED_AT = 500, 2_000
@@ -32,12 +34,13 @@ NEAR = {"code": "because_bought", "zh": "买过相近的{item}", "en": "Bought {
 @dataclass(frozen=True)
 class Interested:
     """Rows of members whom an item may interest, best first; where each was found: slate again or new with its place, or
-    the code of an own item close to it."""
+    the code of an own item close to it. All arrays are of one length."""
 
     rows: NDArray[np.int64]
     slate: NDArray[np.int8]  # 0 again, 1 new, 2 close to an own item
     place: NDArray[np.int64]  # in the slate; the code of the own item where slate is 2
     score: NDArray[np.float64]
+    due: NDArray[np.int64]  # days from today until it is used up: 0 due or overdue, -1 not known or not on again
 
 
 SLATES = ("again", "new")
@@ -82,12 +85,12 @@ def members_for_item(
         "why_none": None,
         **versions(served, "items"),
     }
-    rules = runtime.shop_rules.compiled(runtime.ledger, live, served, runtime.now().date())
-    sellable = release.items.sellable is None or bool(release.items.sellable[code])
+    today = runtime.now().date()
+    rules = runtime.shop_rules.compiled(runtime.ledger, live, served, today)
     stock = live.sold_out(store_id) if store_id else ()
-    if not (rules.allowed[code] and sellable) or item_id in stock:
+    if not rules.allowed[code] or item_id in stock:
         return answer | {"why_none": "not_sold_now"}
-    found = interested(served, rows, code)
+    found = interested(served, rows, code, days_passed(served, today))
     answer["considered"] = len(found.rows)
     told, channels, left_out = _allowed(runtime, item_id, found, n)
     answer["left_out"] = {reason: count for reason, count in left_out.items() if count}
@@ -123,30 +126,48 @@ def _scope(
     return None, store_id
 
 
-def interested(served: Served, rows: NDArray[Any], code: int) -> Interested:
-    """The members among `rows` on whose lists an item stands, by score; then those who own something close to it."""
+def _probabilities(release: Release, slate: str, rows: NDArray[np.int64]) -> bool:
+    """Whether the scores of these members' lists are all probabilities, so that they compare between members."""
+    told, codes = release.manifest.get("item_methods") or {}, release.item_methods
+    if codes is None or not told["calibrated"].get(slate):
+        return False
+    made_by = np.asarray(codes)[rows, told["slates"].index(slate)]
+    return bool((np.array(told["names"])[made_by] == RANKER).all())
+
+
+def interested(served: Served, rows: NDArray[Any], code: int, passed: int = 0) -> Interested:
+    """The members among `rows` on whose lists an item stands, `passed` days after the release's as_of.
+
+    First who may buy it again, of them first those for whom it is due; then those to whom it is new; then owners of
+    something close to it; last those whose list is a popular one of their store, level or brand. Scores order only
+    where they are probabilities: of other methods they are counts of their own scale, and the place orders instead.
+    """
     release = served.release
     arrays = release.items
     rows = np.asarray(rows, np.int64)
     allowed = np.asarray(release.kind)[rows] != NEVER_SCORED
     rows = rows[allowed]
     slate, place, score = np.full(len(rows), -1, np.int8), np.zeros(len(rows), np.int64), np.zeros(len(rows))
+    strength = np.zeros(len(rows))  # orders members within a slate
+    rungs = release.manifest.get("item_rungs") or ("own",)
+    ladder = np.array([name != "own" for name in rungs])[np.minimum(arrays.rung[rows], len(rungs) - 1)]
     for number, name in enumerate(SLATES):
         hit = arrays.slates[name][rows] == code
         on = hit.any(axis=1) & (slate < 0)
         at = hit.argmax(axis=1)
         slate[on], place[on] = number, at[on]
         score[on] = arrays.scores[name][rows[on], at[on]]
-    near = np.concatenate([arrays.similar[code], arrays.together[code]])
-    near = near[near >= 0]
-    if arrays.own_at is not None and arrays.own is not None and len(near):
+        strength[on] = score[on] if _probabilities(release, name, rows[on & ~ladder]) else -at[on]
+    worth = np.zeros(len(arrays.item_ids))
+    for near in (arrays.similar[code], arrays.together[code]):
+        there = np.flatnonzero(near >= 0)
+        np.maximum.at(worth, near[there], 1.0 / (there + 2.0))
+    if arrays.own_at is not None and arrays.own is not None and worth.any():
         start = np.asarray(arrays.own_at)[rows]
         size = np.asarray(arrays.own_at)[rows + 1] - start
         first = np.cumsum(size) - size
         of = np.repeat(np.arange(len(rows)), size)
         owned = np.asarray(arrays.own)[np.repeat(start - first, size) + np.arange(size.sum())]
-        worth = np.zeros(len(arrays.item_ids))
-        np.maximum.at(worth, near, 1.0 / (np.tile(np.arange(len(near) // 2 + 1), 2)[: len(near)] + 2.0))
         close = np.flatnonzero(worth[owned] > 0)
         # The closest own item of each member, first of equals.
         order = close[np.lexsort((owned[close], -worth[owned[close]], of[close]))]
@@ -155,9 +176,15 @@ def interested(served: Served, rows: NDArray[Any], code: int) -> Interested:
         has[of[owned == code]] = True  # owns it already, and it is not due: not told by what is close to it
         lead = lead[(slate[of[lead]] < 0) & ~has[of[lead]]]
         slate[of[lead]], place[of[lead]], score[of[lead]] = 2, owned[lead], worth[owned[lead]]
+        strength[of[lead]] = worth[owned[lead]]
+    due = np.full(len(rows), -1, np.int64)
+    again = np.flatnonzero(slate == 0)
+    due[again] = arrays.due_days[rows[again], place[again]]
+    due = np.where(due >= 0, np.maximum(due - passed, 0), -1)
+    is_due = (due >= 0) & (due <= DUE_WITHIN_DAYS)
     there = np.flatnonzero(slate >= 0)
-    there = there[np.lexsort((rows[there], -score[there], slate[there] == 2))]
-    return Interested(rows[there], slate[there], place[there], score[there])
+    there = there[np.lexsort([key[there] for key in (rows, -strength, ~is_due, slate, ladder)])]
+    return Interested(rows[there], slate[there], place[there], score[there], due[there])
 
 
 def _allowed(
@@ -165,6 +192,7 @@ def _allowed(
 ) -> tuple[list[int], list[list[str]], dict[str, int]]:
     """Places in `found` of the first n who may be told, the channels open to each, and who was left out why."""
     release, at = runtime.served.release, runtime.now()
+    passed = days_passed(runtime.served, at.date())
     gap = runtime.ledger.rules().get("gap_days")
     rest = at - dt.timedelta(days=REST_DAYS if gap is None else float(gap))
     since = dt.datetime.combine(runtime.served.as_of_day, dt.time())
@@ -182,6 +210,8 @@ def _allowed(
         lately = _isin(ids, runtime.ledger.touched_by_others(names, "", rest))
         if release.contacted is not None:
             lately |= np.asarray(release.contacted)[rows] >= (rest.date() - dt.date(1970, 1, 1)).days
+        bought = _isin(ids, runtime.ledger.buyers_since(item_id, names, since))
+        bought |= _rests(release, item_id, found, slice(start, start + AT_ONCE), passed)
         left = np.ones(len(rows), bool)
         for reason, who in (
             (
@@ -190,7 +220,7 @@ def _allowed(
             ),
             ("blocked", _isin(ids, closed.blocked)),
             ("opted_out", _isin(ids, closed.impersonal)),
-            ("just_bought", _isin(ids, runtime.ledger.buyers_since(item_id, names, since))),
+            ("just_bought", bought),
             ("contacted_lately", lately),
             ("no_channel", ~chat & ~calls),
         ):
@@ -202,6 +232,31 @@ def _allowed(
         if len(told) == n:
             break
     return told, channels, left_out
+
+
+def _rests(release: Release, item_id: str, found: Interested, part: slice, passed: int) -> NDArray[np.bool_]:
+    """Who of a part of `found` bought the item so shortly before as_of that it is not due yet.
+
+    The days until it is used up say so; of who bought anything lately, the last visits on the card say when, and how
+    long the purchase lasts follows from both.
+    """
+    rows, due = found.rows[part], found.due[part]
+    rests = due > DUE_WITHIN_DAYS
+    recency = release.predictions.get("recency_days")
+    if recency is None:
+        return rests
+    # days < LEAST_REST * (days + due), solved for the days since the purchase.
+    within = np.where(due >= 0, due * LEAST_REST / (1 - LEAST_REST), rest_days(float("nan")))
+    lately = (found.slate[part] == 0) & ~rests & (np.asarray(recency)[rows] + passed < within)
+    as_of = dt.date.fromisoformat(str(release.manifest["as_of"]))
+    for at in np.flatnonzero(lately).tolist():
+        days = [
+            (as_of - dt.date.fromisoformat(visit["day"])).days + passed
+            for visit in release.card(int(rows[at])).get("last_visits") or ()
+            if any(item["item_id"] == item_id for item in visit["items"])
+        ]
+        rests[at] = min(days, default=within[at]) < within[at]
+    return rests
 
 
 def _isin(ids: NDArray[Any], some: Any) -> NDArray[np.bool_]:
@@ -217,10 +272,10 @@ def _member(served: Served, caller: Caller, code: int, found: Interested, at: in
         reason = {"code": NEAR["code"], **{name: NEAR[name].format(item=title) for name in ("zh", "en")}}
     else:
         slate = SLATES[int(found.slate[at])]
-        days = int(arrays.due_days[row][place]) if slate == "again" else -1
-        due = None if days == -1 else days
+        due = None if found.due[at] < 0 else int(found.due[at])
         because = int(arrays.because[slate][row][place])
-        reason = served.item_reason(int(arrays.reasons[slate][row][place]), because, due) or INTEREST
+        said = reason_today(served, int(arrays.reasons[slate][row][place]), due)
+        reason = served.item_reason(said, because, due) or INTEREST
         score = float(found.score[at]) if caller.sees_scores else None
     visits = card.get("last_visits") or []
     return {

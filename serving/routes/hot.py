@@ -88,7 +88,10 @@ def recommend(
     runtime: State,
     slate: Annotated[Slate, Query(alias="list", description="buy again, new for the member, or both")] = "mixed",
     n: Annotated[int, Query(ge=1, le=MOST)] = 10,
-    store_id: Annotated[Id | None, Query(description="leaves out what this store has none of")] = None,
+    store_id: Annotated[
+        Id | None,
+        Query(description="leaves out what this store has none of; by default the caller's store, else the member's"),
+    ] = None,
     personalised: Annotated[bool, Query(description="false gives the list that is equal for all")] = True,
 ) -> Response:
     """Items for a member. Without personalisation, or after an opt-out, the store's popular list."""

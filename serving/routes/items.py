@@ -6,6 +6,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from serving.answers.beside import related
+from serving.answers.lists import store_of_caller
 from serving.answers.slates import MOST, recommendations
 from serving.answers.telling import members_for_item
 from serving.routes.shared import Asked, State, audit, router, said
@@ -13,7 +14,7 @@ from serving.schemas import Id, ItemMembersAnswer, ItemsAnswer, RecommendationAn
 
 routes = router("items")
 Count = Annotated[int, Query(ge=1, le=MOST)]
-Store = Annotated[Id | None, Query(description="leaves out what this store has none of")]
+Store = Annotated[Id | None, Query(description="leaves out what this store has none of; the caller's own by default")]
 
 
 @routes.post("/v1/recommendations", response_model=RecommendationAnswer)
@@ -42,13 +43,15 @@ async def recommend(body: RecommendationPost, runtime: State, call: Asked) -> Re
 
 @routes.get("/v1/items/{item_id}/similar", response_model=ItemsAnswer)
 def similar(item_id: Id, runtime: State, call: Asked, n: Count = 10, store_id: Store = None) -> Response:
-    """Items bought by the same members, under the shop's rules; the same for everybody."""
+    """Items bought by the same members, under the shop's rules; the same for all members."""
+    store_id = store_id or store_of_caller(runtime, call.who)
     return said(related(runtime, call.live, item_id, "similar", n, store_id))
 
 
 @routes.get("/v1/items/{item_id}/bought-together", response_model=ItemsAnswer)
 def together(item_id: Id, runtime: State, call: Asked, n: Count = 10, store_id: Store = None) -> Response:
-    """Items bought on the same visit, under the shop's rules; the same for everybody."""
+    """Items bought on the same visit, under the shop's rules; the same for all members."""
+    store_id = store_id or store_of_caller(runtime, call.who)
     return said(related(runtime, call.live, item_id, "together", n, store_id))
 
 

@@ -58,11 +58,14 @@ def test_orders_of_the_tables_count_where_nobody_posts_events(ledger: Ledger) ->
     tables = tables_from_frames({"orders": orders, "order_lines": lines})
     found = order_events(tables, DAY - timedelta(days=28), DAY + timedelta(days=8))
     assert found[["member_id", "item_id", "kind"]].to_numpy().tolist() == [["a", "i2", "order"]]
-    report = report_exposures(ledger, tables, DAY + timedelta(days=1))
+    week_over = DAY + timedelta(days=9)
+    report = report_exposures(ledger, tables, DAY + timedelta(days=1), today=week_over)
     own = report["seen_by_members"]
     assert (own["lists"], own["places"], own["accepted"], own["clicked"]) == (2, 3, 1, None)
     assert ledger.newest_report("recommendations") == (DAY + timedelta(days=1), report)
-    bare = report_exposures(ledger, None, DAY + timedelta(days=1))["seen_by_members"]
+    early = report_exposures(ledger, tables, DAY + timedelta(days=1))["seen_by_members"]
+    assert (early["acceptance_lists"], early["acceptance_rate"]) == (0, None), "the week of both lists goes on"
+    bare = report_exposures(ledger, None, DAY + timedelta(days=1), today=week_over)["seen_by_members"]
     assert bare["accepted"] is None, "nobody told of an order: not the same as none"
     ledger.close()
 
@@ -87,6 +90,7 @@ def test_the_verb_prints_the_figures_and_keeps_them(tmp_path: Path) -> None:
     report = json.loads(wanted.read_text())
     assert report["seen_by_members"]["click_rate"] == pytest.approx(9 / 80)
     assert (report["exploration"]["explored"], report["exploration"]["lists"]) == (4, 40)
+    assert "click: over 40 lists to known members shown more than 1 day ago" in run.output
     assert "not told" in run.output and "exploring never" in run.output and "4 of 40" in run.output
     wrong = CliRunner().invoke(command, ["--before", "tomorrow", "--home", str(home)])
     assert wrong.exit_code != 0 and "YYYY-MM-DD" in str(wrong.exception)

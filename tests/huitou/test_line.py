@@ -77,6 +77,20 @@ def test_a_release_says_what_each_task_has_and_needs(release: Release, finished_
     assert (told["curve"]["fallback"] or "weighted_blend") == card["rung"]
 
 
+def test_a_release_says_what_made_its_item_lists_as_the_models_card_does(release: Release) -> None:
+    card = json.loads((release.path / "models/items/items.json").read_text())["card"]
+    told, items = release.manifest["item_methods"], release.manifest["models"]["items"]
+    assert {key: told[key] for key in ("methods", "exceptions", "calibrated")} == {
+        key: card[key] for key in ("methods", "exceptions", "calibrated")
+    }
+    assert items["source"] == card["source"] and (items["source"] == "model" or items["name"] == card["rung"])
+    assert release.item_methods is not None and release.item_methods.shape == (len(release.ids), 3)
+    own = np.asarray(release.items.rung) == 0
+    for column, slate in enumerate(told["slates"]):
+        names = set(np.array(told["names"])[np.asarray(release.item_methods)[own, column]].tolist())
+        assert names <= {card["methods"][slate], *card["exceptions"].get(slate, {}).values()}
+
+
 def test_every_scored_member_has_a_curve_that_falls_from_one(release: Release) -> None:
     scored = np.asarray(release.kind) == SCORED
     curves = np.asarray(release.curves)[scored]

@@ -48,9 +48,14 @@ def test_a_write_of_another_worker_holds_on_the_next_call(two: tuple[Ledger, Led
     assert live.look().member("a").standing(NOW).blocks == ("snoozed",)
     assert live.look().member("a").standing(NOW + dt.timedelta(days=3)).blocks == (), "it ends by the clock"
     stock = {"event_id": "1", "kind": "stock", "at": NOW, "store_id": "s1", "item_id": "i1", "qty": 0}
-    order = {"event_id": "2", "kind": "order", "at": NOW, "member_id": "a", "item_id": "i2", "qty": 1}
-    other.note_events([stock, order], received_at=NOW)
-    assert live.look().sold_out("s1") == {"i1"} and [e.item_id for e in live.look().member("a").happened] == ["i2"]
+    order = {"event_id": "2", "kind": "order", "at": NOW, "member_id": "a", "item_id": "i2", "qty": 3}
+    plain = {"event_id": "3", "kind": "return", "at": NOW - dt.timedelta(days=1), "member_id": "a", "item_id": "i3"}
+    other.note_events([stock, order, plain], received_at=NOW)
+    happened = live.look().member("a").happened
+    assert live.look().sold_out("s1") == {"i1"} and [(e.item_id, e.qty) for e in happened] == [
+        ("i2", 3.0),
+        ("i3", 1.0),
+    ]
     other.revoke_token(other.tokens()[0]["token_id"], at=NOW)
     assert live.look().holder(token, NOW) is None
     other.forget("a", at=NOW)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +126,123 @@ def test_a_rule_about_money_or_one_that_does_not_fit_is_refused_by_name(
     assert answer.json()["error"]["code"] == "invalid_request" and named in answer.json()["error"]["message"]
     assert house.ledger.rules() == {}
     assert shown(house) == ["i0", "i1", "i2"]
+
+
+def serve(house: House, *, size: int = 10, off: Sequence[int] = (), last: dict[int, str] | None = None) -> None:
+    """Serve the small release with more items, some of them not sellable or with a last day on sale."""
+    served = house.runtime.served
+    items = served.release.items
+    more = [{**items.catalogue[0], "item_id": f"i{code}", "category_l1": "新"} for code in range(10, size)]
+    rows = [{**row, "off_shelf_date": (last or {}).get(code)} for code, row in enumerate([*items.catalogue, *more])]
+    none = np.full((len(more), items.similar.shape[1]), -1, np.int32)
+    wider = replace(
+        items,
+        item_ids=tuple(row["item_id"] for row in rows),
+        catalogue=tuple(rows),
+        similar=np.concatenate([items.similar, none]),
+        together=np.concatenate([items.together, none]),
+        sold=np.arange(size, dtype=np.int32) % 500,
+        sellable=(~np.isin(np.arange(size), off)).astype(np.uint8),
+        cycle_days=np.full(size, np.nan, np.float32),
+    )
+    manifest = {**served.release.manifest, "release_id": f"{size}{off}{last}"}
+    release = replace(served.release, items=wider, manifest=manifest)
+    house.runtime.releases._served = replace(served, release=release)
+
+
+@pytest.mark.parametrize("how", [{"off": (2, 3)}, {"last": {2: "2026-03-01", 3: "2026-02-28", 4: "2026-03-02"}}])
+def test_what_is_not_on_sale_is_shown_in_no_way(house: House, how: dict[str, Any]) -> None:
+    serve(house, **how)
+    put(house, {"pins": [{"item_id": "i2", "place": 0}]})
+    found = {
+        "own": shown(house, "?list=again&n=10"),
+        "new": shown(house, "?list=new&n=10", "m05"),
+        "mixed": shown(house, "?list=mixed&n=10"),
+        "popular": shown(house, "?personalised=false&store_id=s1&n=10"),
+        "unknown": shown(house, "?n=10", "nobody"),
+    }
+    body = {"basket": ["i0", "i1"], "n": 10}
+    found["context"] = [
+        one["item_id"] for one in house.ask("app", "POST", "/v1/recommendations", json=body).json()["items"]
+    ]
+    for path in ("similar", "bought-together"):
+        answer = house.ask("app", "GET", f"/v1/items/i0/{path}?n=10").json()
+        found[path] = [one["item_id"] for one in answer["items"]]
+    for name, ids in found.items():
+        assert ids and not {"i2", "i3"} & set(ids), (name, ids)
+    assert "i4" in found["similar"] and "i4" in found["popular"], "the last day on sale is one"
+    told = house.ask("guide", "GET", "/v1/items/i3/members").json()
+    assert told["why_none"] == "not_sold_now"
+
+
+def test_a_narrow_filter_is_filled_from_the_whole_catalogue(house: House) -> None:
+    serve(house, size=1_000, off=range(900, 990))
+    put(house, {"only": {"is": ["category_l1", "新"]}})
+    sell_out(house, "i499", "s1")
+    wanted = ["i999", "i498", "i998", "i497", "i997"]  # by baskets ever; i499 is sold out
+    for query in ("?list=mixed&n=5&store_id=s1", "?list=new&n=5&store_id=s1", "?personalised=false&n=5&store_id=s1"):
+        answer = answer_of(house, query)
+        assert [item["item_id"] for item in answer["items"]] == wanted, query
+        assert {item["rung"] for item in answer["items"]} == {"catalogue"}
+        assert answer["items"][0]["reason"] == {"code": "on_sale", "zh": "本品牌在售", "en": "on sale in the brand"}
+        assert (answer["short"], answer["why_short"]) == (0, None)
+    before = house.runtime.shop_rules.compilations
+    assert len(shown(house, "?personalised=false&n=50")) == 50
+    assert house.runtime.shop_rules.compilations == before, "the order of the catalogue is kept with the rules"
+
+
+def test_a_short_list_says_truly_why(house: House) -> None:
+    assert answer_of(house, "?list=again&n=10")["why_short"] == "too_few_known", "six items were ever bought"
+    assert answer_of(house, "?list=new&n=10")["why_short"] == "too_few_known", "there are four others"
+    assert answer_of(house, "?n=11")["why_short"] == "too_few_known", "there are ten items"
+    put(house, {"only": {"not": OFF}})
+    assert answer_of(house, "?list=again&n=5")["why_short"] == "rules_and_stock_leave_too_few"
+    assert answer_of(house, "?n=10")["why_short"] == "rules_and_stock_leave_too_few"
+
+
+def sell_out(house: House, item: str, store: str) -> None:
+    one = {"event_id": f"{item}{store}", "kind": "stock", "at": "2026-03-02T10:00:00", "store_id": store}
+    assert house.ask("app", "POST", "/v1/events", json=one | {"item_id": item, "qty": 0}).status_code == 200
+
+
+def test_stock_holds_without_being_asked_for_and_the_answer_says_whose(house: House) -> None:
+    sell_out(house, "i1", "s1")
+    sell_out(house, "i2", "s2")
+    answer = answer_of(house)  # the mini-program: the member's own store
+    assert (answer["store_id"], [item["item_id"] for item in answer["items"]]) == ("s1", ["i0", "i2", "i3"])
+    asked = answer_of(house, "?list=again&n=3&store_id=s2")
+    assert (asked["store_id"], [item["item_id"] for item in asked["items"]]) == ("s2", ["i0", "i1", "i3"])
+    # A guide's own store counts, whoever is asked about.
+    said = house.ask("other_guide", "POST", "/v1/recommendations", json={"member_id": "m07", "n": 10}).json()
+    assert said["store_id"] == "s2" and "i2" not in [item["item_id"] for item in said["items"]]
+    beside = house.ask("guide", "GET", "/v1/items/i0/similar").json()
+    assert beside["store_id"] == "s1" and "i1" not in [item["item_id"] for item in beside["items"]]
+    rows = bulk.recommend(
+        house.runtime,
+        Caller("t", "app", "mini", ""),
+        ["m01", "m07", "nobody"],
+        slate="mixed",
+        n=3,
+        store_id=None,
+        request_id="r",
+    )
+    assert [row["store_id"] for row in json.loads(rows)["results"]] == ["s1", "s2", None]
+
+
+@pytest.mark.parametrize("opted_out", [False, True])
+def test_without_personalisation_the_own_store_of_a_member_changes_nothing(house: House, opted_out: bool) -> None:
+    sell_out(house, "i1", "s1")
+    sell_out(house, "i2", "s2")
+    query = "?n=10" if opted_out else "?n=10&personalised=false"
+    if opted_out:
+        body = {"consents": [{"purpose": "personalised_recommendation", "state": "refused"}]}
+        for member in ("m01", "m07"):
+            house.ask("app", "PUT", f"/v1/members/{member}/consents", json=body)
+    answers = [answer_of(house, query, member) for member in ("m01", "m07")]
+    assert [one["store_id"] for one in answers] == [None, None]
+    assert answers[0]["items"] == answers[1]["items"] and len(answers[0]["items"]) == 10
+    said = house.ask("guide", "GET", f"/v1/members/m01/recommendations{query}").json()
+    assert said["store_id"] == "s1" and "i1" not in [item["item_id"] for item in said["items"]]
 
 
 def test_rules_are_compiled_once_a_change_and_not_once_a_call(house: House) -> None:

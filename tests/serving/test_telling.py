@@ -1,14 +1,16 @@
 """Whom to tell about an item: own members only, within what each allows, best first, and no probability for a guide."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from house import House
-from small_brand import MEMBERS, NOW
+from small_brand import AS_OF, MEMBERS, NOW
 
 from serving.answers.telling import interested
+from serving.releases import Served
 
 
 def told(house: House, role: str = "guide", item: str = "i3", query: str = "") -> dict[str, Any]:
@@ -86,6 +88,135 @@ def test_the_held_out_the_minor_and_the_lately_contacted_are_left_alone(house: H
     assert "m01" in names(told(house))
     house.ledger.put_rules({"gap_days": 14}, actor="t", at=NOW)
     assert "m01" not in names(told(house)), "the shop's own gap holds"
+
+
+def changed(served: Served, manifest: dict[str, Any] | None = None, methods: Any = None, **items: Any) -> Served:
+    """The same release with other item arrays, or other words on which method made each list."""
+    release = served.release
+    said = {**release.manifest, **(manifest or {})}
+    there = replace(release.items, **items)
+    return Served(replace(release, manifest=said, items=there, item_methods=methods), served.stores, served.guides)
+
+
+def order_of(served: Served, code: int, passed: int = 0) -> list[str]:
+    found = interested(served, np.arange(len(served.release.ids)), code, passed)
+    return [served.release.ids[row].decode() for row in found.rows]
+
+
+def lists_of(rows: dict[int, list[int]]) -> Any:
+    codes = np.full((9, 6), -1, np.int32)
+    for row, items in rows.items():
+        codes[row, : len(items)] = items
+    return codes
+
+
+@pytest.fixture
+def mixed_scales(house: House) -> Served:
+    """Item 4 stands on lists of every kind: rows 0 to 3 may buy it again, 4 and 5 have it as new, 6 is served by the
+    ladder, 7 owns item 5, which is close to it. The minor is row 8."""
+    scores = np.full((9, 6), 0.01, np.float32)
+    scores[3, 0], new = 0.9, np.full((9, 6), 40.0, np.float32)
+    new[5] = 60.0
+    due = np.full((9, 6), -1, np.int16)
+    due[2, 1], due[3, 0] = 5, 6
+    own: list[list[int]] = [[4], [1, 4], [1, 4], [4], [], [], [], [5], []]
+    return changed(
+        house.runtime.served,
+        slates={
+            "again": lists_of({0: [4], 1: [1, 4], 2: [1, 4], 3: [4]}),
+            "new": lists_of({4: [4], 5: [2, 4], 6: [4]}),
+            "mixed": lists_of({}),
+        },
+        scores={"again": scores, "new": new, "mixed": scores},
+        due_days=due,
+        rung=np.array([0, 0, 0, 0, 0, 0, 1, 0, 0], np.uint8),
+        own_at=np.cumsum([0, *map(len, own)]).astype(np.int64),
+        own=np.concatenate(own).astype(np.int32),
+    )
+
+
+def test_scores_of_different_scales_are_never_compared(mixed_scales: Served) -> None:
+    # Due first, then by place on the list to buy again; then as new, by place; then near; the ladder's popular list last.
+    assert order_of(mixed_scales, 4) == ["m04", "m03", "m01", "m02", "m05", "m06", "m08", "m07"]
+
+
+def test_probabilities_order_members_within_a_slate(mixed_scales: Served) -> None:
+    said = {"slates": ["again", "new", "mixed"], "names": ["popularity", "ranker"], "methods": {}}
+    said |= {"calibrated": {"again": True, "new": True}}
+    scores = {**mixed_scales.release.items.scores}
+    scores["again"] = scores["again"].copy()
+    scores["again"][1, 1] = 0.5
+    scores["again"][2, 1] = 0.95
+    methods = np.ones((9, 3), np.uint8)
+    methods[4, 1] = 0  # what a plain recommender counted stands beside a probability
+    served = changed(mixed_scales, {"item_methods": said}, methods, scores=scores)
+    assert order_of(served, 4)[:4] == ["m03", "m04", "m02", "m01"]
+    assert order_of(served, 4)[4:6] == ["m05", "m06"], "not all are probabilities: the place counts"
+    methods[6, 1] = 0  # the ladder's list is no reason not to compare the others'
+    methods[4, 1] = 1
+    assert order_of(changed(served, None, methods), 4)[4:6] == ["m06", "m05"]
+
+
+def test_who_is_due_changes_with_the_days(mixed_scales: Served) -> None:
+    due = mixed_scales.release.items.due_days.copy()
+    due[2, 1], due[3, 0], due[1, 1] = 20, 20, 9
+    served = changed(mixed_scales, due_days=due)
+    assert order_of(served, 4)[:4] == ["m01", "m04", "m02", "m03"]
+    assert order_of(served, 4, passed=2)[:4] == ["m02", "m01", "m04", "m03"]
+
+
+def test_closeness_is_the_place_in_each_of_the_two_tables(house: House) -> None:
+    similar = np.full((10, 20), -1, np.int32)
+    similar[9, :3] = [1, 2, 3]
+    together = np.full((10, 4), -1, np.int32)
+    together[9, :2] = [-1, 4]  # what leads nowhere keeps its place
+    own: list[list[int]] = [[3], [4], [1], [2], [3, 4], [], [], [], []]
+    nothing = lists_of({})
+    served = changed(
+        house.runtime.served,
+        similar=similar,
+        together=together,
+        slates={"again": nothing, "new": nothing, "mixed": nothing},
+        own_at=np.cumsum([0, *map(len, own)]).astype(np.int64),
+        own=np.concatenate(own).astype(np.int32),
+    )
+    found = interested(served, np.arange(9), 9)
+    assert dict(zip(found.rows.tolist(), found.score.tolist(), strict=True)) == pytest.approx(
+        {2: 1 / 2, 1: 1 / 3, 3: 1 / 3, 4: 1 / 3, 0: 1 / 4}
+    )
+    assert order_of(served, 9) == ["m03", "m02", "m04", "m05", "m01"]
+
+
+def test_who_bought_it_just_before_the_release_rests(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = house.runtime.served.release
+    items = release.items
+    due = items.due_days.copy()
+    due[2, 1] = 12  # m03 has i3 for another 12 days
+    due[1, 2] = due[3, 0] = -1  # nobody knows how long m02's and m04's last
+    due[0, 3] = 6
+    recency = release.predictions["recency_days"].copy()
+    cards = {}
+    for row, days, item in ((0, 10, "i3"), (1, 25, "i3"), (3, 25, "i8")):
+        recency[row] = days
+        day = (AS_OF - dt.timedelta(days=days)).isoformat()
+        cards[row] = {"last_visits": [{"day": day, "items": [{"item_id": item}]}]}
+    monkeypatch.setitem(items.__dict__, "due_days", due)
+    monkeypatch.setitem(release.predictions, "recency_days", recency)
+    monkeypatch.setattr(type(release), "card", lambda self, row: cards.get(row, {}))
+    answer = told(house)
+    assert names(answer) == ["m04"] and answer["left_out"] == {"just_bought": 3}
+    house.clock.now = NOW + dt.timedelta(days=3)  # m01 has three left of sixteen days
+    assert names(told(house)) == ["m01", "m04"]
+    house.clock.now = NOW + dt.timedelta(days=6)
+    assert names(told(house)) == ["m03", "m01", "m04", "m02"], "m03's is due within a week, m02's month is over"
+
+
+def test_the_days_told_are_those_from_today(house: House) -> None:
+    assert told(house)["members"][0]["due_days"] == 7
+    house.clock.now = NOW + dt.timedelta(days=3)
+    assert {member["due_days"] for member in told(house)["members"]} == {4}
+    house.clock.now = NOW + dt.timedelta(days=9)
+    assert {member["due_days"] for member in told(house)["members"]} == {0}
 
 
 def test_an_item_that_is_not_sold_now_is_told_to_nobody(house: House) -> None:

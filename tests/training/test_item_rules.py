@@ -1,6 +1,8 @@
 """The shop's rules hold on every list: stock, shelf, filters, just bought, caps, length, duplicates, order."""
 
 import itertools
+from collections import Counter
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -26,6 +28,7 @@ from training.recommend.rules import (
     condition_from,
     fold_in,
     meets,
+    whole_catalogue,
 )
 
 TODAY = date(2026, 3, 1)
@@ -60,9 +63,9 @@ def by_hand(condition: Condition, brand: str, kind: str) -> bool:
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_no_list_ever_breaks_a_rule(data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, 14), label="items")
+    size = data.draw(st.integers(1, 14) | st.integers(100, 300), label="items")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
-    brand, kind = rng.choice(BRANDS, size), rng.choice(KINDS, size)
+    brand, kind = rng.choice([*BRANDS, ""], size), rng.choice(KINDS, size)
     catalogue = Catalogue.of([f"i{k}" for k in range(size)], {"product_brand": brand, "category": kind})
     only = data.draw(st.none() | conditions(), label="filter")
     caps = data.draw(
@@ -71,15 +74,17 @@ def test_no_list_ever_breaks_a_rule(data: st.DataObject) -> None:
         )
     )
     pins = tuple(
-        Pin(f"i{data.draw(st.integers(0, size - 1))}", data.draw(st.integers(0, 6)), TODAY, TODAY, "ann")
-        for _ in range(data.draw(st.integers(0, 3)))
+        Pin(f"i{data.draw(st.integers(0, size - 1))}", data.draw(st.integers(0, 3)), TODAY, TODAY, "ann")
+        for _ in range(data.draw(st.integers(0, 4)))
     )
     weights = tuple(
         Weight(data.draw(conditions()), data.draw(st.floats(0.1, 5)), TODAY, TODAY, "ann")
         for _ in range(data.draw(st.integers(0, 2)))
     )
     ladder = [
-        Rung.of(name, rng.permutation(np.r_[np.arange(size), [-1, -1]])[: data.draw(st.integers(0, size + 2))])
+        Rung.of(
+            name, rng.permutation(np.r_[np.arange(size), [-1, -1]])[: data.draw(st.integers(0, min(size, 14) + 2))]
+        )
         for name in ("own", "store", "brand")
     ]
     stock, shelf = rng.random(size) < 0.7, rng.random(size) < 0.8
@@ -87,6 +92,9 @@ def test_no_list_ever_breaks_a_rule(data: st.DataObject) -> None:
     due = set(rng.choice(size, data.draw(st.integers(0, 2))).tolist())
     n = data.draw(st.integers(1, 8), label="n")
     compiled = compile_rules(Rules(only, pins, weights, caps), catalogue, TODAY)
+    filled_up = data.draw(st.booleans(), label="catalogue")
+    if filled_up:
+        ladder.append(whole_catalogue(rng.permutation(size), compiled))
     shown = apply_rules(ladder, n, compiled, in_stock=stock, on_shelf=shelf, hidden=hidden, due_again=due)
 
     codes = shown.codes.tolist()
@@ -101,24 +109,34 @@ def test_no_list_ever_breaks_a_rule(data: st.DataObject) -> None:
         assert only is None or by_hand(only, brand[code], kind[code])
     for cap in caps:
         values = brand if cap.attribute == "product_brand" else kind
-        counts = [sum(values[c] == v for c in codes) for v in set(values)]
-        assert max(counts) <= cap.most or not codes
+        counts = Counter(values[c] for c in codes if values[c])
+        assert all(count <= cap.most for count in counts.values())
     # Order: rungs never go back, and inside a rung the score falls.
     rest = [(r, s) for r, s in zip(shown.rungs, shown.scores.tolist(), strict=True) if r != "pin"]
-    steps = [("own", "store", "brand").index(r) for r, _ in rest]
+    steps = [("own", "store", "brand", "catalogue").index(r) for r, _ in rest]
     assert steps == sorted(steps)
     for (rung, score), (next_rung, next_score) in itertools.pairwise(rest):
         assert rung != next_rung or score >= next_score
     # Never under-filled while something allowed, offered and inside the caps is left.
     if shown.short:
-        offered = {int(c) for r in ladder for c in r.codes}
+        offered = set(range(size)) if filled_up else {int(c) for r in ladder for c in r.codes}
         for code in offered - set(codes):
             free = stock[code] and shelf[code] and code not in hidden - due
             free = free and (only is None or by_hand(only, brand[code], kind[code]))
             for cap in caps:
                 values = brand if cap.attribute == "product_brand" else kind
-                free = free and sum(values[c] == values[code] for c in codes) < cap.most
+                free = free and (not values[code] or sum(values[c] == values[code] for c in codes) < cap.most)
             assert not free
+    # The first pin of a place that may be shown there stands there, unless a cap or an earlier pin of the item bars it.
+    if not caps:
+        stands: dict[int, int] = {}
+        for place, pin in sorted(((pin.place, int(pin.item_id[1:])) for pin in pins), key=lambda at: at[0]):
+            free = stock[pin] and shelf[pin] and pin not in hidden - due and compiled.allowed[pin]
+            if free and place < n and pin not in stands.values():
+                stands.setdefault(place, pin)
+        assert set(stands.values()) <= set(codes)
+        if not shown.short:
+            assert all(codes[place] == pin for place, pin in stands.items())
 
 
 def small() -> Catalogue:
@@ -145,6 +163,63 @@ def test_a_pin_stands_at_its_place_in_its_period_only() -> None:
     assert after.codes.tolist() == [0, 1]
     assert after.short == 1
     assert after.why_short == "rules_and_stock_leave_too_few"
+
+
+@pytest.mark.parametrize(
+    ("pinned", "hidden", "wanted"),
+    [
+        ("cd", [], ["c", "d", "a"]),
+        ("cd", [2], ["d", "a", "b"]),
+        ("cd", [2, 3], ["a", "b", "e"]),
+        ("cde", [2], ["d", "e", "a"]),
+    ],
+)
+def test_of_two_pins_of_a_place_the_first_that_may_be_shown_stands_there_and_the_next_follows(
+    pinned: str, hidden: list[int], wanted: list[str]
+) -> None:
+    items = Catalogue.of(list("abcde"), {})
+    rules = compile_rules(Rules(pins=tuple(Pin(item, 0, TODAY, TODAY, "ann") for item in pinned)), items, TODAY)
+    shown = apply_rules([Rung.of("own", [0, 1, 4])], 3, rules, hidden=hidden)
+    assert [items.item_ids[code] for code in shown.codes] == wanted
+
+
+def test_a_second_pin_of_a_place_leaves_the_pin_of_the_next_place_where_it_is() -> None:
+    items = Catalogue.of(list("abcde"), {})
+    pins = tuple(Pin(item, place, TODAY, TODAY, "ann") for item, place in (("c", 0), ("d", 0), ("e", 1)))
+    shown = apply_rules([Rung.of("own", [0, 1])], 4, compile_rules(Rules(pins=pins), items, TODAY))
+    assert [items.item_ids[code] for code in shown.codes] == ["c", "e", "d", "a"]
+
+
+def test_a_cap_does_not_hold_for_items_without_a_value() -> None:
+    items = Catalogue.of(list("abcdef"), {"product_brand": [None, "", "x", None, "x", float("nan")]})
+    rules = compile_rules(Rules(caps=(Cap("product_brand", 1),)), items, TODAY)
+    ladder = [Rung.of("own", [0, 1, 2, 3, 4, 5])]
+    assert apply_rules(ladder, 6, rules).codes.tolist() == [0, 1, 2, 3, 5]
+    last = [whole_catalogue(np.arange(6), rules)]
+    assert apply_rules(last, 6, rules).codes.tolist() == [0, 1, 2, 3, 5]
+    none = compile_rules(Rules(caps=(Cap("product_brand", 0),)), items, TODAY)
+    for rungs in (ladder, last):
+        assert apply_rules(rungs, 6, none).codes.tolist() == [0, 1, 3, 5]
+
+
+def test_the_whole_catalogue_fills_a_list_in_its_order_with_boosts_and_only_what_is_allowed() -> None:
+    size = 1_000
+    items = Catalogue.of([f"i{code}" for code in range(size)], {"category": ["cream", "mask"] * (size // 2)})
+    boost = Weight(Is("category", ("mask",)), 100.0, TODAY, TODAY, "ann")
+    rules = compile_rules(Rules(only=Not(Is("category", ("cream",)))), items, TODAY)
+    order = np.arange(size)[::-1]
+    own = Rung.of("own", [0, 1, 3])
+    shown = apply_rules([own, whole_catalogue(order, rules)], 5, rules, hidden=[999, 3, 10**9])
+    assert shown.codes.tolist() == [1, 997, 995, 993, 991] and shown.rungs == ("own", *["catalogue"] * 4)
+    boosted = compile_rules(Rules(weights=(boost,)), items, TODAY)
+    # The score of every other item, 100 / (place + 2), stays above that of the best cream, 1/3, 149 times.
+    first = apply_rules([whole_catalogue(order, boosted)], 152, boosted).codes.tolist()
+    assert first[:149] == list(range(999, 701, -2)) and 998 in first[149:]
+    # The long rung gives what sorting it on each request would give.
+    caps = replace(boosted, caps=((np.arange(size) % 7 - 1, 5),))
+    fast = apply_rules([whole_catalogue(order, caps)], 60, caps)
+    slow = apply_rules([Rung.of("catalogue", order)], 60, caps)
+    assert fast.codes.tolist() == slow.codes.tolist() and fast.scores == pytest.approx(slow.scores)
 
 
 def test_a_boost_lifts_and_a_bury_lowers_inside_the_rung() -> None:

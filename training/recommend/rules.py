@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import InputError
+from training.recommend.caps import CapCounts, groups_of, in_turn
 
 FORBIDDEN_ATTRIBUTES = ("list_yuan", "paid_yuan", "price", "discount_yuan", "coupon_id")
 
@@ -69,7 +70,10 @@ def condition_from(text: Mapping[str, Any]) -> Condition:
 
 @dataclass(frozen=True)
 class Pin:
-    """Show an item at a place (0 = first) while the period lasts; `author` is kept for the audit."""
+    """Show an item at a place (0 = first) while the period lasts; `author` is kept for the audit.
+
+    Of several pins of one place the first that may be shown stands there, the others at the next free places.
+    """
 
     item_id: str
     place: int
@@ -91,7 +95,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Cap:
-    """At most so many items with the same value of an attribute (a brand, a category)."""
+    """At most so many items with the same value of an attribute (a brand, a category); without a value, no cap."""
 
     attribute: str
     most: int
@@ -131,8 +135,10 @@ class Compiled:
 
     allowed: NDArray[np.bool_]
     factor: NDArray[np.float64]
-    pins: tuple[tuple[int, int], ...]  # (place, code), by place
-    caps: tuple[tuple[NDArray[np.int64], int], ...]  # (group code of each item, most)
+    pins: tuple[tuple[int, int], ...]  # (place, code), by place, pins of one place in the order of the rules
+    caps: tuple[tuple[NDArray[np.int64], int], ...]  # (group of each item, -1 without a value; most)
+    # What fills a list when all else is used up: allowed items in final order, from `whole_catalogue`.
+    catalogue: "Rung | None" = None
 
     @cached_property
     def by_code(self) -> tuple[memoryview, memoryview]:
@@ -150,7 +156,7 @@ def compile_rules(rules: Rules, catalogue: Catalogue, day: date) -> Compiled:
             raise InputError(f"rules.weights: factor {weight.factor} of {weight.author!r}; expected a number above 0")
         if weight.starts <= day <= weight.ends:
             factor[meets(weight.condition, catalogue)] *= weight.factor
-    pins: dict[int, int] = {}
+    pins: list[tuple[int, int]] = []
     for pin in rules.pins:
         if pin.item_id not in catalogue.code_of:
             raise InputError(
@@ -159,15 +165,13 @@ def compile_rules(rules: Rules, catalogue: Catalogue, day: date) -> Compiled:
         if pin.place < 0:
             raise InputError(f"rules.pins: place {pin.place} of item {pin.item_id!r}; expected 0 (first) or more")
         if pin.starts <= day <= pin.ends:
-            pins.setdefault(pin.place, catalogue.code_of[pin.item_id])
+            pins.append((pin.place, catalogue.code_of[pin.item_id]))
     caps = []
     for cap in rules.caps:
         if cap.most < 0:
             raise InputError(f"rules.caps: {cap.attribute} at most {cap.most}; expected 0 or more")
-        caps.append(
-            (np.unique(_attribute(cap.attribute, catalogue), return_inverse=True)[1].astype(np.int64), cap.most)
-        )
-    return Compiled(allowed, factor, tuple(sorted(pins.items())), tuple(caps))
+        caps.append((groups_of(_attribute(cap.attribute, catalogue)), cap.most))
+    return Compiled(allowed, factor, tuple(sorted(pins, key=lambda pin: pin[0])), tuple(caps))
 
 
 def meets(condition: Condition, catalogue: Catalogue) -> NDArray[np.bool_]:
@@ -193,11 +197,15 @@ def _attribute(name: str, catalogue: Catalogue) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the ladder: a name and its item codes, best first, with order scores above 0."""
+    """One step of the ladder: a name and its item codes, best first, with order scores above 0.
+
+    ordered: boosts are in the order already and no code stands twice, so that a long rung need not be sorted.
+    """
 
     name: str
     codes: NDArray[np.int32]
     scores: NDArray[np.float32]
+    ordered: bool = False
 
     @staticmethod
     def of(name: str, codes: Any, scores: Any = None) -> "Rung":
@@ -206,6 +214,18 @@ class Rung:
         scores = 1.0 / np.arange(2, len(codes) + 2) if scores is None else np.asarray(scores, float)
         real = codes >= 0
         return Rung(name, codes[real], np.maximum(scores[real], 1e-12).astype(np.float32))
+
+
+def whole_catalogue(order: Any, rules: Compiled) -> Rung:
+    """The last rung: all allowed items of the catalogue.
+
+    order: every item code once, best first; boosts apply to it as to any rung. The same for everybody.
+    """
+    codes = np.asarray(order, np.int64)
+    scores = rules.factor[codes] / np.arange(2, len(codes) + 2)
+    kept = np.lexsort((codes, -scores))
+    kept = kept[rules.allowed[codes[kept]]]
+    return Rung("catalogue", codes[kept].astype(np.int32), scores[kept].astype(np.float32), ordered=True)
 
 
 @dataclass(frozen=True)
@@ -233,13 +253,15 @@ def apply_rules(
 
     in_stock: of the member's store; on_shelf: status on; both bool over the catalogue, None = all. hidden: codes just
     bought or returned; those in due_again (used up by now) may show all the same. Within a rung the order is score times
-    factor; a later rung fills only what earlier ones leave. Pins stand at their places as long as they are allowed.
+    factor; a later rung fills only what earlier ones leave. Pins stand at their places as long as they are allowed;
+    where a place has several, the first allowed one, the others at the next free places.
     """
     if n < 1:
         raise InputError(f"n is {n}; expected at least 1")
     able, factor = rules.by_code
     gone = {int(code) for code in hidden} - {int(code) for code in due_again}
     masks = [mask for mask in (in_stock, on_shelf) if mask is not None]
+    counts = CapCounts(rules.caps)
 
     def allowed(code: int) -> bool:
         return bool(able[code]) and code not in gone and (not masks or all(mask[code] for mask in masks))
@@ -248,6 +270,15 @@ def apply_rules(
         """Every allowed item once, in the order of the ladder; a rung is looked at only when it is needed."""
         seen: set[int] = set()
         for rung in ladder:
+            if rung.ordered:
+                free = rules.allowed.copy()
+                free[[code for code in gone | seen if code < len(free)]] = False
+                for mask in masks:
+                    free &= mask
+                for at in in_turn(rung.codes, free[rung.codes], counts):
+                    seen.add(int(rung.codes[at]))
+                    yield int(rung.codes[at]), float(rung.scores[at]), rung.name
+                continue
             codes = rung.codes.tolist()
             kept = [
                 (-score * factor[code], code)
@@ -260,36 +291,41 @@ def apply_rules(
                     seen.add(code)
                     yield code, -negative, rung.name
 
-    return _placed(in_order(), n, rules, allowed)
+    return _placed(in_order(), n, rules.pins, counts, allowed)
 
 
 def _placed(
-    candidates: Iterator[tuple[int, float, str]], n: int, rules: Compiled, allowed: Callable[[int], bool]
+    candidates: Iterator[tuple[int, float, str]],
+    n: int,
+    asked: Sequence[tuple[int, int]],
+    counts: CapCounts,
+    allowed: Callable[[int], bool],
 ) -> Shown:
     """Pins at their places, the rest in order, caps counted over both."""
-    used: list[dict[int, int]] = [{} for _ in rules.caps]
-
-    def fits(code: int) -> bool:
-        return all(
-            counts.get(int(group[code]), 0) < most for counts, (group, most) in zip(used, rules.caps, strict=True)
-        )
-
-    def take(code: int) -> None:
-        for counts, (group, _) in zip(used, rules.caps, strict=True):
-            counts[int(group[code])] = counts.get(int(group[code]), 0) + 1
-
     pins: dict[int, int] = {}
-    for place, code in rules.pins:
-        if place < n and allowed(code) and code not in pins.values() and fits(code):
+
+    def pin(place: int, code: int) -> None:
+        if place < n and allowed(code) and code not in pins.values() and counts.fits(code):
             pins[place] = code
-            take(code)
+            counts.take(code)
+
+    displaced: list[tuple[int, int]] = []
+    for place, code in asked:
+        if place in pins:
+            displaced.append((place, code))
+        else:
+            pin(place, code)
+    for place, code in displaced:
+        while place in pins:
+            place += 1
+        pin(place, code)
     pinned = set(pins.values())
     room = n - len(pins)
     rest: list[tuple[int, float, str]] = []
     while len(rest) < room and (found := next(candidates, None)) is not None:
-        if found[0] not in pinned and (not used or fits(found[0])):
+        if found[0] not in pinned and counts.fits(found[0]):
             rest.append(found)
-            take(found[0])
+            counts.take(found[0])
     out: list[tuple[int, float, str]] = []
     waiting = iter(rest)
     for place in range(n):
