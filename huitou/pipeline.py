@@ -26,7 +26,7 @@ from training.cards import member_cards, open_assignments
 from training.curve_model import CurveModel
 from training.item_model import REASONS, RUNGS, SLATES, ItemModel
 from training.kept_predictions import keep_release
-from training.promote import GATES, Promotion, promote
+from training.promote import GATES, Promotion, promote_each
 from training.propensities import Propensities
 from training.reasons import CODES, reason_parts, told_groups
 from training.release import SCORED, Release, open_release
@@ -73,10 +73,10 @@ def train_brand(config: Config, history: History, progress: Progress = quiet) ->
 
 
 def promote_brand(config: Config, tasks: Sequence[str] | None = None) -> list[Promotion]:
-    """Run the gate of each task."""
+    """Run the gate of each task; one that was never trained is told as such."""
     tracker = tracker_of(config)
     with _scratch(config) as work:
-        return [promote(tracker, task, work=work) for task in tasks or tuple(GATES)]
+        return promote_each(tracker, tasks or tuple(GATES), work=work)
 
 
 @dataclass(frozen=True)

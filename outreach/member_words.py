@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 
 # Less than this in logit(churn) is not worth a sentence: a tenth moves .50 to .525.
 LEAST_TOLD = 0.1
+# A member's reasons are read at a glance: never more than these.
+MOST_REASONS = 3
+# A group of training.reasons -> the facts of the member's rhythm that it is told with. Money is not among them: not
+# every role that sees reasons may see what a member spends.
+FACTS_OF: Mapping[str, tuple[str, ...]] = {"last_visit": ("RECENCY", "RHYTHM"), "frequency": ("FREQUENCY",)}
 # A stage as training.stages names it -> (Chinese, English). A stage that is not here is shown as it is.
 STAGES: Mapping[str, tuple[str, str]] = {
     "潜客": ("潜客", "not yet a buyer"),
@@ -18,8 +23,12 @@ STAGES: Mapping[str, tuple[str, str]] = {
 BANDS: Mapping[str, tuple[str, str]] = {
     "low": ("购买节奏正常", "in rhythm"),
     "medium": ("节奏放慢，值得留意", "slowing down, worth a look"),
-    "high": ("很久没来，需要关心", "silent for long, needs care"),
+    "high": ("近期不太会回来", "not expected back soon"),
 }
+# Said of the medium band where the member is not late by the own rhythm.
+OPEN = ("近期会不会来还说不准", "may or may not be back soon")
+# Said of the high band only where the member is silent beyond the own rhythm: the band itself knows the horizon alone.
+SILENT_FOR_LONG = ("很久没来，需要关心", "silent for long, needs care")
 OUTCOMES: Mapping[str, tuple[str, str]] = {
     "sent": ("已联系", "Contacted"),
     "replied": ("有回复", "Replied"),
@@ -53,6 +62,11 @@ REMOVED: Mapping[str, tuple[str, str]] = {
 _NO_WINDOW: Mapping[str, tuple[str, str]] = {
     "no_purchase": ("还没有购买记录，暂不估计", "no purchase so far, nothing to estimate"),
     "return_unlikely": ("回来的可能较小，不估计日期", "a return is unlikely, no date is given"),
+    "not_enough_data": ("数据还少，不估计日期", "too little data so far, no date is given"),
+    "window_passed": (
+        "预计的日期已经过去，暂无新的估计",
+        "the expected dates have passed, no new ones are known yet",
+    ),
 }
 
 
@@ -61,29 +75,49 @@ def stage_words(code: str | None) -> dict[str, str] | None:
     return None if code is None else _pair(STAGES.get(code, (code, code)))
 
 
-def churn_words(band: str | None, days: float | None, cycle: float | None, visits: float | None) -> dict[str, str]:
+def churn_words(
+    band: str | None,
+    days: float | None,
+    own_gap: float | None,
+    usual_gap: float | None,
+    visits: float | None,
+    *,
+    horizon_days: int | None = None,
+) -> dict[str, str]:
     """How the member stands against their own rhythm.
 
-    days: since the last purchase; cycle: usual days between purchases; visits: purchases so far. All as of the release.
+    days: since the last purchase; own_gap: the member's own mean days between purchases, None before the second one;
+    usual_gap: those of members like this; visits: purchases so far; horizon_days: what the band looks ahead. All as of
+    the release.
     """
     if band is None or days is None:
         return {"zh": "还没有购买记录", "en": "no purchase so far"}
-    zh, en = BANDS.get(band, (band, band))
+    zh, en = _band_words(band, days, own_gap, horizon_days)
     if visits is not None and visits < 2:
         return {"zh": f"{zh}：只买过1次，{days:.0f}天前", "en": f"{en}: one purchase, {days:.0f} days ago"}
-    if cycle is None:
+    rhythm = _rhythm_words(own_gap, usual_gap)
+    if rhythm is None:
         return {"zh": f"{zh}：上次购买{days:.0f}天前", "en": f"{en}: last purchase {days:.0f} days ago"}
     return {
-        "zh": f"{zh}：一般每{cycle:.0f}天来一次，这次已经{days:.0f}天没来",
-        "en": f"{en}: usually every {cycle:.0f} days, now {days:.0f} days since the last",
+        "zh": f"{zh}：{rhythm[0]}，上次购买{days:.0f}天前",
+        "en": f"{en}: {rhythm[1]}, now {days:.0f} days since the last",
     }
 
 
 def window_words(
-    low: dt.date | None, median: dt.date | None, high: dt.date | None, null_reason: str | None
+    low: dt.date | None,
+    median: dt.date | None,
+    high: dt.date | None,
+    null_reason: str | None,
+    longest_days: int | None = None,
 ) -> dict[str, str]:
-    """When the member would come, if they come."""
+    """When the member would come, if they come. longest_days: how far ahead a return was looked for."""
     if low is None or median is None or high is None:
+        if null_reason == "return_unlikely" and longest_days is not None:
+            return {
+                "zh": f"{longest_days}天内回来的可能较小，不估计日期",
+                "en": f"a return within {longest_days} days is unlikely, no date is given",
+            }
         return _pair(_NO_WINDOW.get(null_reason or "", ("暂时无法估计日期", "no date can be given yet")))
     return {
         "zh": f"如果再来，多半在{_zh(low)}到{_zh(high)}之间，最可能在{_zh(median)}前后",
@@ -91,8 +125,10 @@ def window_words(
     }
 
 
-def rhythm_reasons(days: float | None, cycle: float | None, visits: float | None) -> list[dict[str, str]]:
-    """Plain facts of the member's rhythm, each from the member's own numbers."""
+def rhythm_reasons(
+    days: float | None, own_gap: float | None, usual_gap: float | None, visits: float | None
+) -> list[dict[str, str]]:
+    """Plain facts of the member's rhythm, each from the member's own numbers as `churn_words` takes them."""
     reasons = []
     if days is not None:
         reasons.append(
@@ -100,27 +136,67 @@ def rhythm_reasons(days: float | None, cycle: float | None, visits: float | None
         )
     if visits is not None and visits > 0:
         reasons.append({"code": "FREQUENCY", "zh": f"共来过{visits:.0f}次", "en": f"{visits:.0f} visits so far"})
-    if cycle is not None and visits is not None and visits > 1:
-        reasons.append(
-            {"code": "RHYTHM", "zh": f"平时约{cycle:.0f}天来一次", "en": f"usually every {cycle:.0f} days"}
-        )
+    rhythm = _rhythm_words(own_gap, usual_gap)
+    if rhythm is not None and visits is not None and visits > 0:
+        reasons.append({"code": "RHYTHM", "zh": rhythm[0], "en": rhythm[1]})
     return reasons
 
 
-def model_reasons(weighed: Sequence[tuple[Mapping[str, str], float]], most: int = 3) -> list[dict[str, str]]:
+def model_reasons(
+    weighed: Sequence[tuple[Mapping[str, str], float]],
+    facts: Sequence[Mapping[str, str]] = (),
+    most: int = MOST_REASONS,
+) -> list[dict[str, str]]:
     """The weightiest groups of a member's numbers and the way they point; what hardly moves the score is not said.
 
-    weighed: (code, zh, en) of a group and what it adds to logit(churn).
+    weighed: (code, zh, en) of a group and what it adds to logit(churn); facts: `rhythm_reasons`, told with the group
+    that they belong to.
     """
-    return [
-        {
-            "code": group["code"],
-            "zh": f"{group['zh']}：{'可能不再来' if part > 0 else '可能会再来'}",
-            "en": f"{group['en']}: {'speaks for staying away' if part > 0 else 'speaks for coming back'}",
-        }
-        for group, part in list(weighed)[:most]
-        if abs(part) >= LEAST_TOLD
-    ]
+    told = []
+    for group, part in list(weighed)[:most]:
+        if abs(part) < LEAST_TOLD:
+            continue
+        own = [fact for fact in facts if fact["code"] in FACTS_OF.get(group["code"], ())]
+        zh, en = ("，".join(fact["zh"] for fact in own), ", ".join(fact["en"] for fact in own))
+        told.append(
+            {
+                "code": group["code"],
+                "zh": f"{group['zh']}{f'（{zh}）' if zh else ''}：{'可能不再来' if part > 0 else '可能会再来'}",
+                "en": f"{group['en']}{f' ({en})' if en else ''}: "
+                f"{'speaks for staying away' if part > 0 else 'speaks for coming back'}",
+            }
+        )
+    return told
+
+
+def telling_reasons(
+    weighed: Sequence[tuple[Mapping[str, str], float]], facts: Sequence[dict[str, str]], most: int = MOST_REASONS
+) -> list[dict[str, str]]:
+    """At most `most` reasons: the model's, the weightiest first, then facts that none of them has told yet."""
+    told = model_reasons(weighed, facts, most)
+    spent = {code for reason in told for code in FACTS_OF.get(reason["code"], ())}
+    return [*told, *(fact for fact in facts if fact["code"] not in spent)][:most]
+
+
+def _band_words(band: str, days: float, own_gap: float | None, horizon_days: int | None) -> tuple[str, str]:
+    beyond = own_gap is not None and days > round(own_gap)
+    if band == "medium" and not beyond:
+        return OPEN
+    if band == "high":
+        if beyond:
+            return SILENT_FOR_LONG
+        if horizon_days is not None:
+            return f"近{horizon_days}天内不太会回来", f"not expected back within {horizon_days} days"
+    return BANDS.get(band, (band, band))
+
+
+def _rhythm_words(own_gap: float | None, usual_gap: float | None) -> tuple[str, str] | None:
+    """How often the member comes, or members like this where the member has no rhythm yet."""
+    if own_gap is not None:
+        return f"平时约{own_gap:.0f}天来一次", f"usually every {own_gap:.0f} days"
+    if usual_gap is not None:
+        return f"同类会员一般每{usual_gap:.0f}天来一次", f"members like this usually every {usual_gap:.0f} days"
+    return None
 
 
 def _pair(words: tuple[str, str]) -> dict[str, str]:

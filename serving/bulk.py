@@ -52,7 +52,7 @@ def next_purchase(runtime: Runtime, member_ids: Sequence[str]) -> bytes:
 
 
 def value(runtime: Runtime, member_ids: Sequence[str]) -> bytes:
-    """Expected net spend over the next year with its interval, and the tier made from it. Yuan."""
+    """Expected net spend within the brand's horizon with its interval, and the tier made from it. Yuan."""
     served = runtime.served
     return _told(runtime, served, "value", member_ids, places_of(served.release, member_ids))
 

@@ -256,7 +256,10 @@ class Window(BaseModel):
     low: dt.date | None
     median: dt.date | None
     high: dt.date | None
-    null_reason: str | None
+    null_reason: str | None = Field(
+        description="why there are no dates: return_unlikely (within the release's longest horizon), not_enough_data, "
+        "window_passed (all dates lie before today)"
+    )
     sentence: Words
 
 
@@ -299,8 +302,11 @@ class MemberAnswer(Versioned):
 
 class WhyAnswer(Versioned):
     member_id: str
-    reasons: list[ReasonSaid]
-    numbers: dict[str, float | None] = Field(description="the member's own numbers that the sentences use")
+    reasons: list[ReasonSaid] = Field(description="at most three, the most telling first")
+    numbers: dict[str, float | None] = Field(
+        description="what the sentences use: days_since, own_gap_days (null before the second visit), usual_gap_days "
+        "(of members like this), visits"
+    )
 
 
 class ItemSaid(BaseModel):
@@ -401,15 +407,18 @@ class NextPurchaseRow(MemberRow):
     low: dt.date | None = None
     median: dt.date | None = None
     high: dt.date | None = None
-    null_reason: str | None = Field(default=None, description="why there is no window")
+    null_reason: str | None = Field(
+        default=None, description="why there is no window: return_unlikely or not_enough_data"
+    )
 
 
 class ValueRow(MemberRow):
-    expected_spend_yuan: float | None = Field(default=None, description="net, over the next year")
+    expected_spend_yuan: float | None = Field(default=None, description="net, within horizon_days")
     expected_spend_low_yuan: float | None = None
     expected_spend_high_yuan: float | None = None
-    expected_orders: float | None = None
-    tier: str | None = None
+    expected_orders: float | None = Field(default=None, description="within horizon_days")
+    tier: str | None = Field(default=None, description="A, B or C by expected spend")
+    horizon_days: int | None = Field(default=None, description="the brand's horizon, in which the spend is expected")
 
 
 class RecommendRow(MemberRow):

@@ -196,7 +196,7 @@ class Huitou:
 
     @bentoml.api(route="/value")
     async def value(self, ctx: bentoml.Context, member_ids: MemberIds) -> dict[str, Any]:
-        """Expected net spend of the next year with its interval, per member."""
+        """Expected net spend within the brand's horizon with its interval, per member."""
         return _finished("value", ctx, SimpleNamespace(member_ids=member_ids))
 
     @bentoml.api(route="/recommend")

@@ -50,9 +50,15 @@ def _propose(gaps: np.ndarray, span: int) -> Horizon:
     median, late = (float(v) for v in np.quantile(gaps, [0.5, 0.8]))
     days = min(steps, key=lambda step: abs(np.log(step / (2 * median))))
     cut = days == steps[-1] and 2 * median > 1.4 * days
-    why = f"half of all gaps between visits are shorter than {median:.0f} days; twice that, rounded"
-    why_zh = f"一半的到店间隔短于{median:.0f}天，取其两倍并取整"
-    if cut:
+    why = (
+        f"of gaps of {SAME_OCCASION_DAYS} days and more between visits half are shorter than {median:.0f} days; "
+        "twice that, rounded"
+    )
+    why_zh = f"在{SAME_OCCASION_DAYS}天及以上的到店间隔中，一半短于{median:.0f}天，取其两倍并取整"
+    if cut and days == STEPS[-1]:
+        why += ", and held to a year, the longest horizon proposed"
+        why_zh += "，且不超过一年，即可建议的最长周期"
+    elif cut:
         why += f", and held to a third of the {span} days of history"
         why_zh += f"，且不超过{span}天历史的三分之一"
     return Horizon(days, why, why_zh, median, late)

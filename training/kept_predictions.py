@@ -15,11 +15,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from training.curves import SurvivalCurves
 from training.release import SCORED, Release
+from training.timing import next_purchase
 
 # A prediction a week is enough to see drift; daily ones share nearly all their label days.
 KEEP_EVERY_DAYS = 7
-COLUMNS = ("churn_probability", "return_probability", "next_low_days", "next_high_days")
+# The 80 % window among returns within the horizon, which can be judged as soon as the horizon has passed; the served
+# one, next_…, speaks of returns within the curves' reach, often years. Days older versions kept lack these columns.
+WITHIN_HORIZON = ("within_horizon_low_days", "within_horizon_high_days")
+COLUMNS = ("churn_probability", "return_probability", "next_low_days", "next_high_days", *WITHIN_HORIZON)
+# Curves read at once, so that a large base is never copied whole.
+CURVES_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ def keep_release(root: Path, release: Release) -> Path | None:
     rows = np.flatnonzero(np.asarray(release.kind) == SCORED)
     ids = [one.decode() for one in np.asarray(release.ids)[rows].tolist()]
     values = {name: np.asarray(release.predictions[name])[rows] for name in COLUMNS if name in release.predictions}
+    values |= windows_within_horizon(release, rows)
     return write_kept(
         root,
         as_of,
@@ -60,6 +68,21 @@ def keep_release(root: Path, release: Release) -> Path | None:
         max_days=int(release.grid_days[-1]),
         release_id=release.release_id,
     )
+
+
+def windows_within_horizon(release: Release, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """WITHIN_HORIZON of the release's scored rows, read off its curves; NaN where no window would be told."""
+    as_of, horizon = date.fromisoformat(str(release.manifest["as_of"])), int(release.manifest["horizon_days"])
+    low, high = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    for start in range(0, len(rows), CURVES_AT_ONCE):
+        part = slice(start, start + CURVES_AT_ONCE)
+        chosen = rows[part]
+        curves = SurvivalCurves(
+            np.asarray(release.ids)[chosen], as_of, release.grid_days, release.curves[chosen], np.array("")
+        )
+        told = next_purchase(curves, max_days=horizon)
+        low[part], high[part] = told["low_days"], told["high_days"]
+    return dict(zip(WITHIN_HORIZON, (low, high), strict=True))
 
 
 def write_kept(

@@ -5,7 +5,6 @@ against its own sampling noise, coverage of the 80 % window), do the inputs stil
 index of every vector column, beyond what it usually moves in as many days), and do the scores.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,21 +15,16 @@ import pandas as pd
 
 from features.history import History
 from features.progress import Progress, quiet
-from features.vectors import MemberVectors, build_vectors
 from training import metrics
-from training.kept_predictions import Kept, digests
+from training.input_shift import SHIFT_COLUMNS, input_shift, psi
+from training.kept_predictions import WITHIN_HORIZON, Kept, digests
 from training.labels import label_outcomes
 
-# Columns of the calendar and of coupon waves move by themselves; what counts from joining only grows.
-FAMILIES_THAT_MOVE = ("calendar", "tenure", "coupons")
-BINS = 10
 # With fewer members judged, every figure is noise: it is reported and never past a limit.
 FEWEST_MEMBERS = 200
 DRAWS = 200
 # A movement beyond the usual that is named as the likely cause where predictions failed, though below its own limit.
 CAUSE_EXCESS = 0.03
-# Members whose vectors are compared; a draw of more says nothing new.
-COMPARED = 50_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,8 @@ class MonitorReport:
     """What was found on one day.
 
     matured: one mapping a kept day that can be judged. waiting: kept days with the day they mature. inputs: a row a
-    vector column (column, family, psi, usual_psi, excess), the most moved first. moved: names of the columns past the
+    vector column (column, family, psi, usual_psi, excess; the last two null where the record is too short to know what
+    is usual), the most moved first. moved: names of the columns past the
     limit, the most moved first. breaches: sentences, empty where everything is inside its limits. beside: one mapping a
     matured day on which a challenger in shadow spoke too (as_of, model, members, log loss and AUC of both, and the
     difference shadow − served with its 95 % interval).
@@ -94,7 +89,8 @@ def monitor(
 ) -> MonitorReport:
     """Judge every matured day and compare the inputs of the newest matured day with today's.
 
-    scores_now: the churn probabilities that are served today. trained_as_of: the day the champion was trained on.
+    scores_now: the churn probabilities that are served today. trained_as_of: the day the champion was trained on; what
+    an earlier model said is reported, but calls for no training once the champion has learned from its outcomes.
     shadow: what a challenger in shadow said on the same days.
     """
     limits = settings or MonitorSettings()
@@ -120,26 +116,26 @@ def monitor(
     if ripe:
         newest = ripe[-1]
         inputs = input_shift(history, newest.as_of, today, seed=seed)
-        moved = inputs["column"].to_numpy(str)[inputs["excess"].to_numpy() > limits.input_psi].tolist()
+        moved = _moved(inputs, limits)
         if breaches and not moved and len(inputs) and inputs["excess"].iloc[0] > CAUSE_EXCESS:
             first = inputs.iloc[0]
             breaches[0] += (
                 f"; what moved most since is {first['column']} (stability index {first['psi']:.2f}, usually "
                 f"{first['usual_psi']:.2f})"
             )
-        if moved:
-            first = inputs.iloc[0]
-            breaches.append(
-                f"inputs: {first['column']} moved since {newest.as_of} (stability index {first['psi']:.2f}, usually "
-                f"{first['usual_psi']:.2f}; limit {limits.input_psi} above it), {len(moved)} columns in all"
-            )
+        breaches += _input_breaches(inputs, newest.as_of, limits)
         if scores_now is not None and len(scores_now):
             score_psi = psi(newest.frame["churn_probability"].to_numpy(float), np.asarray(scores_now, dtype=float))
             if score_psi > limits.score_psi:
                 breaches.append(
                     f"scores: stability index {score_psi:.2f} since {newest.as_of}, limit {limits.score_psi}"
                 )
-    retrain, because = _retrain(breaches, beside, trained_as_of, today, ripe)
+    of_champion = breaches
+    if trained_as_of is not None and ripe and _learned_from(trained_as_of, ripe[-1]):
+        again = bool(moved) and trained_as_of < today
+        since = input_shift(history, trained_as_of, today, seed=seed) if again else _no_shift()
+        of_champion = _input_breaches(since, trained_as_of, limits)
+    retrain, because = _retrain(breaches, of_champion, beside, trained_as_of, today, ripe)
     progress("monitored", 1.0)
     return MonitorReport(
         as_of=today,
@@ -163,6 +159,7 @@ def judge_kept(history: History, kept: Kept, *, seed: int = 0) -> dict[str, Any]
     ids, codes = ids[known], codes[known]
     frame = kept.frame.set_index("digest").loc[codes].reset_index(drop=True)
     labels = label_outcomes(history, ids, [kept.as_of], kept.horizon_days).frame
+    inside, no_coverage = _inside_window(labels["days_to_next"].to_numpy(dtype=float), frame)
     churned = ~labels["observed"].to_numpy(dtype=bool)
     predicted = frame["churn_probability"].to_numpy(dtype=float)
     told: dict[str, Any] = {
@@ -181,10 +178,11 @@ def judge_kept(history: History, kept: Kept, *, seed: int = 0) -> dict[str, Any]
         "log_loss": metrics.log_loss(churned, predicted),
         "bias": metrics.bias(churned, predicted),
         "ece": metrics.ece(churned, predicted),
-        "coverage_80": metrics.mean_of(_inside_window(history, kept, ids, frame)),
+        "coverage_80": metrics.mean_of(inside),
     }
     judged = metrics.judge({"served": statistics}, ids, draws=DRAWS, seed=seed)["served"]
     told |= {name: metrics.interval(value, drawn) for name, (value, drawn) in judged.items()}
+    told["coverage_null_reason"] = no_coverage
     told["ece_if_calibrated"] = metrics.ece_if_calibrated(predicted, seed=seed)
     return told
 
@@ -211,16 +209,36 @@ def compare_kept(history: History, served: Kept, shadow: Kept, *, seed: int = 0)
     }
 
 
-def _inside_window(history: History, kept: Kept, ids: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
-    """1 where a member who returned within the curves' reach did so in the window; NaN where that can't be known."""
-    unknown = np.full(len(ids), np.nan)
-    if kept.as_of + timedelta(days=kept.max_days) > history.coverage_end + timedelta(days=1):
-        return unknown
-    days = label_outcomes(history, ids, [kept.as_of], kept.max_days).frame["days_to_next"].to_numpy(float)
-    low, high = frame["next_low_days"].to_numpy(float), frame["next_high_days"].to_numpy(float)
-    asked = np.isfinite(days) & np.isfinite(low) & np.isfinite(high)
-    inside = (days >= np.floor(low)) & (days <= np.ceil(high))
-    return np.where(asked, inside, unknown)
+def _inside_window(days: np.ndarray, frame: pd.DataFrame) -> tuple[np.ndarray, str | None]:
+    """1 where a member who returned within the horizon did so in the window kept for such returns, else 0.
+
+    NaN for who did not return or was told no window; where that is everybody, the reason is given beside it.
+    """
+    unknown = np.full(len(days), np.nan)
+    low, high = frame.reindex(columns=list(WITHIN_HORIZON)).to_numpy(dtype=float).T
+    told = np.isfinite(low) & np.isfinite(high)
+    if not told.any():
+        return unknown, "no_window_within_horizon_kept"
+    asked = told & np.isfinite(days)
+    inside = np.where(asked, (days >= low) & (days <= high), unknown)
+    return inside, None if asked.any() else "nobody_told_a_window_returned"
+
+
+def _moved(inputs: pd.DataFrame, limits: MonitorSettings) -> list[str]:
+    """The columns past the limit; one whose usual movement isn't known is never among them."""
+    past: list[str] = inputs["column"].to_numpy(str)[inputs["excess"].to_numpy(float) > limits.input_psi].tolist()
+    return past
+
+
+def _input_breaches(inputs: pd.DataFrame, since: date, limits: MonitorSettings) -> list[str]:
+    moved = _moved(inputs, limits)
+    if not moved:
+        return []
+    first = inputs.iloc[0]
+    return [
+        f"inputs: {first['column']} moved since {since} (stability index {first['psi']:.2f}, usually "
+        f"{first['usual_psi']:.2f}; limit {limits.input_psi} above it), {len(moved)} columns in all"
+    ]
 
 
 def _breaches(now: dict[str, Any], first: dict[str, Any], limits: MonitorSettings) -> list[str]:
@@ -238,21 +256,29 @@ def _breaches(now: dict[str, Any], first: dict[str, Any], limits: MonitorSetting
     if auc and before and before["value"] - auc["value"] > limits.auc_fall:
         found.append(f"{of}: AUC fell from {before['value']:.3f} to {auc['value']:.3f}, limit {limits.auc_fall}")
     coverage = now["coverage_80"]
-    if coverage and not limits.coverage_low <= coverage["value"] <= limits.coverage_high:
+    outside = coverage and not limits.coverage_low <= coverage["value"] <= limits.coverage_high
+    if outside and not coverage["low"] <= 0.8 <= coverage["high"]:
         found.append(f"{of}: the 80 % window held {coverage['value']:.2f} of the returns")
     return found
 
 
+def _learned_from(trained_as_of: date | None, kept: Kept) -> bool:
+    """Whether the champion was trained when what these predictions told of was known: they are an earlier model's."""
+    return trained_as_of is not None and trained_as_of >= kept.as_of + timedelta(days=kept.horizon_days)
+
+
 def _retrain(
     breaches: Sequence[str],
+    of_champion: Sequence[str],
     beside: Sequence[dict[str, Any]],
     trained_as_of: date | None,
     today: date,
     ripe: Sequence[Kept],
 ) -> tuple[bool, str]:
-    if breaches:
-        return True, breaches[0]
-    for figures in beside[-1:]:
+    if of_champion:
+        return True, of_champion[0]
+    newer = bool(ripe) and _learned_from(trained_as_of, ripe[-1])
+    for figures in () if newer else beside[-1:]:
         gain = figures["difference"]["log_loss"]
         if gain and gain["high"] < 0 and figures["members"] >= FEWEST_MEMBERS:
             return True, (
@@ -266,65 +292,13 @@ def _retrain(
     age, horizon = (today - trained_as_of).days, ripe[-1].horizon_days
     if age > 2 * horizon:
         return True, f"the champion was trained {age} days ago: {age - horizon} days of labels are new"
+    if breaches and newer:
+        return False, (
+            f"the champion, trained on {trained_as_of}, is newer than the predictions of {ripe[-1].as_of} that were "
+            f"judged and has learned from what came of them; its own mature from {today + timedelta(days=horizon - age)} on"
+        )
     return False, f"figures and inputs are inside their limits and the champion is {age} days old"
 
 
-def input_shift(history: History, then: date, now: date, *, seed: int = 0) -> pd.DataFrame:
-    """How far every vector column moved between two days, and how far it usually moves in as many days.
-
-    Usual is the movement over the same number of days before `then` (0 where the record is too short). A column that
-    looks further back than the record reaches is left out: it moves because the record grows. Sorted by excess =
-    psi − usual_psi, largest first.
-    """
-    span = now - then
-    before = then - span
-    days = [then, now] + ([before] if before > history.coverage_start else [])
-    record_days = (min(days) - history.coverage_start).days
-    parts = {day: _drawn(build_vectors(history, [day]), seed) for day in sorted(days)}
-    rows = []
-    for column in parts[now].columns:
-        if column.family in FAMILIES_THAT_MOVE or _looks_back_days(column.name) > record_days:
-            continue
-        values = {day: part.frame[column.name].to_numpy(dtype=float) for day, part in parts.items()}
-        moved = psi(values[then], values[now])
-        usual = psi(values[before], values[then]) if before in values and len(values[before]) else 0.0
-        rows.append((column.name, column.family, moved, usual, moved - usual))
-    frame = pd.DataFrame(rows, columns=["column", "family", "psi", "usual_psi", "excess"])
-    return frame.sort_values(["excess", "column"], ascending=[False, True], ignore_index=True)
-
-
-def _looks_back_days(column: str) -> int:
-    """The days a column such as visits_90d looks back over; trends compare two spans; 0 for what has no window."""
-    window = re.search(r"_(\d+)d(?:_|$)", column)
-    return 0 if window is None else int(window[1]) * (2 if "trend" in column else 1)
-
-
 def _no_shift() -> pd.DataFrame:
-    return pd.DataFrame({name: [] for name in ("column", "family", "psi", "usual_psi", "excess")})
-
-
-def _drawn(vectors: MemberVectors, seed: int) -> MemberVectors:
-    if len(vectors.frame) <= COMPARED:
-        return vectors
-    rows = np.sort(np.random.default_rng(seed).choice(len(vectors.frame), COMPARED, replace=False))
-    return MemberVectors(vectors.frame.iloc[rows].reset_index(drop=True), vectors.columns)
-
-
-def psi(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Population stability index Σ (a − e) ln(a / e) over deciles of `expected`; nulls are a bin of their own.
-
-    Shares are kept off 0 by half a row. 0.1 is small, 0.25 is large by custom.
-    """
-    if not len(expected) or not len(actual):
-        return 0.0
-    known = expected[np.isfinite(expected)]
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.empty(0)
-
-    def shares(values: np.ndarray) -> np.ndarray:
-        finite = np.isfinite(values)
-        place = np.where(finite, np.searchsorted(edges, values, side="left"), len(edges) + 1)
-        counts = np.bincount(place, minlength=len(edges) + 2).astype(float)
-        return (counts + 0.5) / (counts + 0.5).sum()
-
-    e, a = shares(expected), shares(actual)
-    return float(((a - e) * np.log(a / e)).sum())
+    return pd.DataFrame({name: [] for name in SHIFT_COLUMNS})

@@ -11,7 +11,7 @@ from training.calibration import ShapeMap, drift_level, lean_on, learn_shape
 from training.curve_fit import Components, fit_components, tree_columns
 from training.curves import from_hazards, resample
 from training.hazard import TreeSettings
-from training.ladder import EQUAL_BLEND, WEIGHTED_BLEND, Step
+from training.ladder import EQUAL_BLEND, RECENCY_BANDS, WEIGHTED_BLEND, Step
 from training.periods import Bins
 from training.snapshots import Snapshots
 from training.views import FloatArray, Watched
@@ -62,7 +62,13 @@ def learn_curve(
     seed: int = 0,
     progress: Progress = quiet,
 ) -> Learned:
-    """What the rung `step` lets a curve learn from the snapshots; span_days: days of history before the cut-off."""
+    """What the rung `step` lets a curve learn from the snapshots; span_days: days of history before the cut-off.
+
+    Weights of the rungs: recency_bands none, the bands answer alone; btyd the families alone, equal; equal_blend a half
+    to the families and a half to the pooled hazard while trees take no part, with trees a quarter to the families and
+    three quarters to the learned parts, equal within each side (two families, pooled and trees: .125, .125, .375, .375);
+    weighted_blend what a past day has taught.
+    """
     columns = tree_columns(span_days)
     lesson, parts = None, Components(None, None)
     if step.rung in (EQUAL_BLEND, WEIGHTED_BLEND):
@@ -74,7 +80,7 @@ def learn_curve(
     learned = [name for name in ("pooled", "trees", "direct") if getattr(parts, name) is not None]
     components = [*taken.families, *learned]
     weights: Mapping[str, float] = {}
-    if components:
+    if components and step.rung != RECENCY_BANDS:
         proven = lesson.weights if lesson is not None and step.rung == WEIGHTED_BLEND else {}
         weights = with_unproven(proven, components) if step.trees else start_weights(components, EQUAL_SHARE)
     lean: FloatArray = np.zeros(len(bins.edges))

@@ -3,10 +3,11 @@
 A task's challenger passes where, on the same members and the same cut-offs, it is no worse than the best plain
 baseline (and, once there is a champion that has not seen the window, no worse than the champion). A challenger that
 loses leaves the champion in place or, the first time, gives way to the best baseline, labelled as fallback, so that
-every brand gets a release. The loser goes on in shadow (see training.shadow).
+every brand gets a release. So does one whose figure is not measurable, for instance because nobody bought in the judged
+windows. The loser goes on in shadow (see training.shadow).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,15 @@ def verdict(task: str, report: Mapping[str, Any]) -> Verdict:
     if not block:
         return Verdict(task, False, "", None, None, None, "no matured cut-off to judge on: not enough history")
     scores = baseline_scores(task, report)
-    own = block["model"][gate.metric]["value"] if block.get("model") else None
-    if own is None or not scores:
-        return Verdict(task, False, min(scores, default=""), own, None, None, "nothing to compare with")
+    own = ((block.get("model") or {}).get(gate.metric) or {}).get("value")
+    if own is None:
+        return Verdict(task, False, min(scores, default=""), None, None, None, _not_measurable(gate.metric, block))
+    if not scores:
+        return Verdict(task, False, "", own, None, None, "nothing to compare with")
     best = (max if gate.higher_is_better else min)(sorted(scores), key=scores.__getitem__)
-    paired = block["paired"][best][gate.metric]
+    paired = ((block.get("paired") or {}).get(best) or {}).get(gate.metric)
+    if paired is None:
+        return Verdict(task, False, best, own, scores[best], None, f"{gate.metric} cannot be compared with {best}")
     gain = paired["value"] if gate.higher_is_better else -paired["value"]
     difference = (paired["value"], paired["low"], paired["high"])
     words = (
@@ -89,12 +94,21 @@ def verdict(task: str, report: Mapping[str, Any]) -> Verdict:
     return Verdict(task, gain >= 0, best, own, scores[best], difference, words)
 
 
+def _not_measurable(metric: str, block: Mapping[str, Any]) -> str:
+    why = "nobody bought in the judged windows" if block.get("returned_share") == 0 else "too little to judge on"
+    return f"{metric} is not measurable: {why}"
+
+
+class NeverTrained(InputError):
+    """A task has neither a challenger nor a champion."""
+
+
 @dataclass(frozen=True)
 class Promotion:
     """What `promote` did for a task."""
 
     task: str
-    outcome: str  # promoted, fallback installed, champion kept, nothing to do
+    outcome: str  # promoted, fallback installed, champion kept, nothing to do, never trained
     verdict: Verdict | None
     champion: Registered | None
 
@@ -102,11 +116,15 @@ class Promotion:
     def refused(self) -> bool:
         return self.outcome == "champion kept"
 
+    @property
+    def missing(self) -> bool:
+        return self.outcome == "never trained"
+
 
 def promote(tracker: Tracker, task: str, *, work: Path) -> Promotion:
     """Run a task's gate and move the `champion` alias.
 
-    `work` is a folder for copies. Raises InputError for an unknown task, or where nothing was trained yet.
+    `work` is a folder for copies. Raises InputError for an unknown task, NeverTrained where nothing was trained yet.
     """
     if task not in GATES:
         raise InputError(f"promote: unknown task {task!r}; known: {sorted(GATES)}")
@@ -114,7 +132,7 @@ def promote(tracker: Tracker, task: str, *, work: Path) -> Promotion:
     if challenger is None:
         if champion is not None:
             return Promotion(task, "nothing to do", None, champion)
-        raise InputError(f"promote: task {task!r} has no challenger; run `huitou train` first")
+        raise NeverTrained(f"promote: task {task!r} has no challenger; run `huitou train` first")
     found = verdict(task, tracker.read_json(challenger.run_id, REPORT))
     beaten = _beaten_by_champion(tracker, challenger, champion)
     if found.passed and beaten is None:
@@ -145,6 +163,17 @@ def promote(tracker: Tracker, task: str, *, work: Path) -> Promotion:
         folder_name="fallback-model",
     )
     return Promotion(task, "fallback installed", found, installed)
+
+
+def promote_each(tracker: Tracker, tasks: Iterable[str], *, work: Path) -> list[Promotion]:
+    """Promote task by task; one that was never trained is told as such and does not hold up the others."""
+    done = []
+    for task in tasks:
+        try:
+            done.append(promote(tracker, task, work=work))
+        except NeverTrained:
+            done.append(Promotion(task, "never trained", None, None))
+    return done
 
 
 def _beaten_by_champion(tracker: Tracker, challenger: Registered, champion: Registered | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from features.history import History
 from training.ladder import FEWEST_FOR_TREES, FEWEST_REPEATS, WEIGHTED_BLEND
 from training.recommend.choose import LEAST_TO_RANK
+from training.value import ValueModel
 
 
 def readiness(
@@ -43,11 +44,11 @@ def _curve(folder: Path, horizon_days: int) -> _Said:
 
 
 def _value(folder: Path, horizon_days: int) -> _Said:
-    told = json.loads((folder / "value.json").read_text(encoding="utf-8"))
-    full = told["given_buying"] is not None
-    fallback = None if full else str(told["only"] or "gamma_gamma_bg_nbd")
+    model = ValueModel.load(folder)
+    full = model.given_buying is not None
+    fallback = None if full else model.rung
     why = None if full else "no past day with enough buyers whose spend is known by now"
-    return {"past_days_with_known_spend": len(told["snapshots"])}, {"past_days_with_known_spend": 1}, fallback, why
+    return {"past_days_with_known_spend": len(model.snapshots)}, {"past_days_with_known_spend": 1}, fallback, why
 
 
 def _items(folder: Path, horizon_days: int) -> _Said:

@@ -38,7 +38,10 @@ def columns_of(release: Release, task: str, rows: Rows) -> Columns:
             "null_reason": words(release, "next_null_reason", rows),
         }
     held = [name for name in VALUES if name in release.predictions]
-    return {name: _predicted(release, name, rows) for name in held} | {"tier": words(release, "tier", rows)}
+    return {name: _predicted(release, name, rows) for name in held} | {
+        "tier": words(release, "tier", rows),
+        "horizon_days": str(int(release.manifest["horizon_days"])),
+    }
 
 
 def churn_columns(survival: npt.NDArray[np.floating], days: int) -> Columns:

@@ -273,8 +273,12 @@ def _reliability_plot(block: Mapping[str, Any]) -> str:
 def _lift_plot(block: Mapping[str, Any]) -> str:
     series = []
     for name in _shown(block["lift"], ("model", "bg_nbd", "rfm", "recency")):
-        points = [(0.0, 0.0), *((row["share_of_members"], row["share_of_returners"]) for row in block["lift"][name])]
-        series.append(Series(METHODS[name], points))
+        told = ((row["share_of_members"], row["share_of_returners"]) for row in block["lift"][name])
+        points = [(members, returners) for members, returners in told if returners is not None]
+        if points:
+            series.append(Series(METHODS[name], [(0.0, 0.0), *points]))
+    if not series:  # nobody returned: there is nobody to find early
+        return ""
     series.append(Series("drawn by lot", [(0, 0), (1, 1)], dashed=True, colour="#999"))
     chart = line_chart(
         series,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from training.curves import SurvivalCurves
+from training.ladder import RECENCY_BANDS
 
 # Below this chance of returning within the longest horizon a date would be a guess about a few.
 SMALLEST_RETURN = 0.2
@@ -17,7 +18,7 @@ def next_purchase(
     The points are the 50, 10 and 90 % points of (1 - S(t)) / (1 - S(L)): the date among those who return within L.
     The median is the day that holds its point; the window's ends are the midnights nearest to theirs, so that whole
     days make it neither wider nor narrower. Days count from as_of and are at least 1; null where return_probability
-    is below `min_return`.
+    is below `min_return`: null_reason is then return_unlikely, or not_enough_data where no model knows the member.
     """
     longest = curves.max_days if max_days is None else max_days
     returning = 1.0 - curves.at(longest)
@@ -28,6 +29,7 @@ def next_purchase(
     high = np.maximum(np.floor(curves.quantile(0.9, longest) + 0.5), median)
     for name, day in (("median_days", median), ("low_days", low), ("high_days", high)):
         frame[name] = np.where(told, day, np.nan)
-    frame["null_reason"] = np.where(told, "", "return_unlikely")
+    unknown = np.where(curves.rung == RECENCY_BANDS, "not_enough_data", "return_unlikely")
+    frame["null_reason"] = np.where(told, "", unknown)
     frame["null_reason"] = frame["null_reason"].replace("", None)
     return frame

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from features.errors import InputError
 from features.history import History
 from features.progress import Progress, quiet
 from features.vectors import build_vectors
@@ -135,16 +136,19 @@ def beside_champion(
     """The log loss of the recipe just judged minus the champion's, on the newest cut-off; keys version, as_of, difference.
 
     None where there is no champion, where it was trained on that window (a comparison would flatter it), or where it
-    was made for other columns.
+    was made by an older version: for other vector columns, or saved in another format.
     """
     champion = tracker.get("curve", CHAMPION)
     day = str(max(report["cutoffs"]))
     if champion is None or champion.tags.get("as_of", "9999") > day:
         return None
     as_of, horizon = date.fromisoformat(day), int(report["horizon_days"])
-    model = CurveModel.load(tracker.fetch(champion, work / "champion"))
+    try:
+        model = CurveModel.load(tracker.fetch(champion, work / "champion"))
+    except InputError:  # saved in the format of an older version
+        return None
     vectors = build_vectors(history, [as_of])
-    if list(model.card.get("columns") or []) != [column.name for column in vectors.columns]:
+    if list(model.names) != [column.name for column in vectors.columns]:
         return None
     churned = label_outcomes(history, vectors, [as_of], horizon).churned
     curves = model.predict(vectors)

@@ -10,7 +10,9 @@ the curve's P(buys) there brought to the share who did buy, then sets each tenth
 
 The interval is of one member's spend: with probability 1 − P(buys) it is nothing, else the expectation times what buyers
 spent over what was expected of them. Who may well buy nothing has an interval that begins there. Where no matured snapshot has enough buyers, BG/NBD visits times the gamma-gamma
-spend per visit answer, and the rung says so. Other horizons scale by the visits that BG/NBD expects.
+spend per visit answer, and the rung says so. With fewer than ten paying members the rung is `own_mean`: expected visits
+(of BG/NBD, else the curve's chance to buy) times what the member's own visits brought on average. Other horizons scale by
+the visits that BG/NBD expects.
 """
 
 import json
@@ -52,6 +54,8 @@ FEWEST_FRESH_DAYS = 30
 # Expected spend per visit over what a visit then brought, for baselines that have no snapshot of their own.
 PLAIN_RATIOS = (0.1, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.6, 2.2, 3.5)
 INTERVAL = (0.1, 0.9)
+# The lowest rung: nobody else's spend is known well enough to lean on.
+OWN_MEAN = "own_mean"
 FILE, TREES_FILE, FRESH_TREES_FILE = "value.json", "value_trees.txt", "value_fresh_trees.txt"
 
 
@@ -95,10 +99,12 @@ class ValueModel:
 
     @property
     def rung(self) -> str:
-        """Which answer serves."""
-        if self.only is not None:
+        """Which answer serves: curve_two_part, gamma_gamma_bg_nbd, last_year or own_mean."""
+        if self.only == "last_year":
             return self.only
-        return "gamma_gamma_bg_nbd" if self.given_buying is None else "curve_two_part"
+        if self.given_buying is not None:
+            return "curve_two_part"
+        return OWN_MEAN if self.gamma_gamma is None else "gamma_gamma_bg_nbd"
 
     @property
     def card(self) -> dict[str, Any]:
@@ -138,7 +144,7 @@ class ValueModel:
             spent = np.maximum(np.nan_to_num(frame["spend_365d_yuan"].to_numpy(dtype=float)), 0)
             spend = spent * asked / self.record_days
             orders = np.divide(spend, worth, out=np.zeros_like(spend), where=worth > 0)
-        elif self.given_buying is None or self.rung == "gamma_gamma_bg_nbd":
+        elif self.given_buying is None:
             orders = buys if self.bg_nbd is None else self.bg_nbd.expected_visits(float(asked), *btyd_inputs(vectors))
             spend = orders * worth
         else:

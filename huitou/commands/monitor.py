@@ -66,7 +66,10 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
     table(
         "Inputs that moved most (stability index beyond usual)",
         ["column", "index", "usually"],
-        [(r.column, f"{r.psi:.3f}", f"{r.usual_psi:.3f}") for r in report.inputs.head(5).itertuples()],
+        [
+            (r["column"], f"{r['psi']:.3f}", "not known yet" if np.isnan(r["usual_psi"]) else f"{r['usual_psi']:.3f}")
+            for r in report.inputs.head(5).to_dict(orient="records")
+        ],
     )
     if report.beside:
         table(
@@ -82,6 +85,9 @@ def command(out_file: Path | None, seed: int, config_file: Path | None, home: st
                 for b in report.beside
             ],
         )
+    for m in report.matured[-1:]:
+        if m.get("coverage_null_reason"):
+            out.print(f"coverage of {m['as_of']} is not known: {m['coverage_null_reason'].replace('_', ' ')}")
     for day, ripe in report.waiting.items():
         out.print(f"predictions of {day} mature on {ripe}")
     if not report.matured and not report.waiting:

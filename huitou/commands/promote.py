@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from features.errors import GateRefused
+from features.errors import GateRefused, InputError
 from huitou.console import out, table
 from huitou.options import config_options
 
@@ -26,6 +26,9 @@ def command(tasks: tuple[str, ...], config_file: Path | None, home: str | None) 
         for p in done
     ]
     table("Promotion", ["task", "outcome", "champion", "why"], rows)
+    missing = [p.task for p in done if p.missing]
+    if missing:
+        raise InputError(f"promote: no challenger for {', '.join(missing)}; run `huitou train` first")
     refused = [p.task for p in done if p.refused]
     if refused:
         raise GateRefused(f"the champion stays for {', '.join(refused)}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from outreach.ledger.consents import Standing
 from outreach.ledger.live import Live
-from outreach.member_words import churn_words, model_reasons, rhythm_reasons, stage_words, window_words
+from outreach.member_words import churn_words, rhythm_reasons, stage_words, telling_reasons, window_words
 from serving.access import Caller
 from serving.errors import not_found
 from serving.releases import Served
@@ -68,8 +68,10 @@ def member_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str,
         "stage": label(served, "stage", row),
         "stage_words": stage_words(label(served, "stage", row)),
         "churn_band": band,
-        "churn_words": churn_words(band, *numbers.values()),
-        "window": window(served, row),
+        "churn_words": churn_words(
+            band, *numbers.values(), horizon_days=int(served.release.manifest["horizon_days"])
+        ),
+        "window": window(served, row, runtime.now().date()),
         "preference": card.get("categories") or [],
         "reasons": rhythm_reasons(*numbers.values()),
         "last_visits": card.get("last_visits") or [],
@@ -104,23 +106,36 @@ def why_answer(runtime: Runtime, caller: Caller, member_id: str) -> dict[str, An
     weighed = served.reasons(row) if served.release.kind[row] == SCORED else []
     return {
         "member_id": served.canonical(member_id),
-        "reasons": model_reasons(weighed) + rhythm_reasons(*numbers.values()),
+        "reasons": telling_reasons(weighed, rhythm_reasons(*numbers.values())),
         "numbers": numbers,
         **versions(served, "churn", "curve"),
     }
 
 
 def own_numbers(served: Served, row: int) -> dict[str, float | None]:
-    """The three numbers that the card's sentences use: days since, usual gap, visits."""
+    """The numbers that the card's sentences use: days since, own mean gap, the gap of members like this, visits."""
+    visits = prediction(served, "visits", row)
     return {
         "days_since": prediction(served, "recency_days", row),
+        "own_gap_days": None if visits is None or visits < 2 else own_gap(served, row),
         "usual_gap_days": prediction(served, "gap_shrunk_days", row),
-        "visits": prediction(served, "visits", row),
+        "visits": visits,
     }
 
 
-def window(served: Served, row: int) -> dict[str, Any]:
-    """The next-purchase window as dates: T days from as_of is the day as_of + T − 1."""
+def own_gap(served: Served, row: int) -> float | None:
+    """The member's own mean days between visits; None where the release's vectors do not know it."""
+    if "gap_mean_days" not in served.columns:
+        return None
+    days = float(served.release.vectors[row, served.columns.index("gap_mean_days")])
+    return days if days > 0 else None
+
+
+def window(served: Served, row: int, today: dt.date) -> dict[str, Any]:
+    """The next-purchase window as dates, none before today: T days from as_of is the day as_of + T − 1.
+
+    Days that have passed since the release count as today; a window that has passed as a whole is none any more.
+    """
     as_of = dt.date.fromisoformat(served.as_of)
 
     def day(name: str) -> dt.date | None:
@@ -129,12 +144,16 @@ def window(served: Served, row: int) -> dict[str, Any]:
 
     low, median, high = day("next_low_days"), day("next_median_days"), day("next_high_days")
     reason = label(served, "next_null_reason", row)
+    if high is not None and high < today:
+        low = median = high = None
+        reason = "window_passed"
+    low, median = (None if found is None else max(found, today) for found in (low, median))
     return {
         "low": low,
         "median": median,
         "high": high,
         "null_reason": reason or None,
-        "sentence": window_words(low, median, high, reason),
+        "sentence": window_words(low, median, high, reason, int(served.release.grid_days[-1])),
     }
 
 

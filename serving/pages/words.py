@@ -70,7 +70,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "bought_times": ("{n}次", "{n} times"),
     "no_preference": ("还没有购买，看不出偏好", "no purchase yet, no preference to see"),
     "value_tier": ("价值等级", "Value tier"),
-    "tier_note": ("按预计一年消费分A、B、C", "by expected spend of the next year"),
+    "tier_note": ("按近期预计消费分A、B、C", "by the spend expected next"),
     "no_tier": ("还没有等级", "no tier yet"),
     "rhythm": ("购买节奏", "Rhythm"),
     "next_purchase": ("下次购买", "Next purchase"),

@@ -36,7 +36,7 @@ async def next_purchase(body: MembersPost, runtime: State, call: Asked) -> Respo
 
 @routes.post("/value", response_model=ValueAnswer)
 async def value(body: MembersPost, runtime: State, call: Asked) -> Response:
-    """Expected net spend of the next year with its interval, per member."""
+    """Expected net spend within the brand's horizon with its interval, per member."""
     return await _said("value", runtime, call, body)
 
 

@@ -176,7 +176,10 @@ def test_why_tells_the_models_own_reasons_kept_or_computed(finished_demo: Path) 
         answer = why_answer(runtime, somebody, release.ids[row].decode())
         told |= {reason["code"] for reason in answer["reasons"]}
         assert not any("%" in reason["zh"] for reason in answer["reasons"])
-    assert told & {"last_visit", "frequency", "trend", "spend", "regularity", "tenure"} and "RECENCY" in told
+        assert 1 <= len(answer["reasons"]) <= 3
+        days = f"上次购买{answer['numbers']['days_since']:.0f}天前"
+        assert all(days in one["zh"] for one in answer["reasons"] if one["code"] in ("RECENCY", "last_visit"))
+    assert told & {"last_visit", "frequency", "trend", "spend", "regularity", "tenure"}
     runtime.ledger.close()
 
 

@@ -37,7 +37,7 @@ def test_a_base_rate_that_moved_ends_with_three_and_the_cause(tmp_path: Path) ->
     )
     write_tables({k: world.tables[k] for k in ("members", "orders", "order_lines", "items")}, tmp_path / "data")
     home = tmp_path / "home"
-    write_kept(home / "monitor", day, said, horizon_days=HORIZON, max_days=HORIZON, release_id="r")
+    write_kept(home / "monitor", day, said, horizon_days=HORIZON, max_days=8 * HORIZON, release_id="r")
     (tmp_path / "huitou.toml").write_text(f'[brand]\ninput = "{tmp_path / "data"}"\nhome = "{home}"\n', "utf-8")
     out = tmp_path / "report.json"
     ran = CliRunner().invoke(main, ["monitor", "--config", str(tmp_path / "huitou.toml"), "--out", str(out)])
@@ -45,6 +45,9 @@ def test_a_base_rate_that_moved_ends_with_three_and_the_cause(tmp_path: Path) ->
     told = json.loads(out.read_text("utf-8"))
     assert told["matured"][0]["bias"]["value"] < -0.05 and told["retrain"]
     assert any("bias" in line for line in told["breaches"])
+    # these predictions came without a window, and the command says so
+    assert told["matured"][0]["coverage_80"] is None
+    assert "no window within horizon kept" in " ".join(ran.output.split())
     cause = next(line for line in told["breaches"] if line.startswith("inputs: "))
     family = {row["column"]: row["family"] for row in told["inputs"]}
     assert family[cause.split()[1]] in {"rhythm", "trend", "spend"} and told["moved"][0] in ran.output

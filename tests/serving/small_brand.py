@@ -104,7 +104,10 @@ def write_small_release(
     np.save(folder / "members/grid.npy", grid)
     curves = np.exp(-np.outer(rate, grid)).astype(np.float32)
     np.save(folder / "members/curve.npy", curves)
-    np.save(folder / "members/vectors.npy", np.zeros((n, len(COLUMN_NAMES)), np.float32))
+    vectors = np.zeros((n, len(COLUMN_NAMES)), np.float32)
+    visits, gaps = (np.asarray(column[key], np.float32) for key in ("visits", "gap"))
+    vectors[:, list(COLUMN_NAMES).index("gap_mean_days")] = np.where(visits > 1, gaps, np.nan)
+    np.save(folder / "members/vectors.npy", vectors)
     predictions = {
         "churn_probability": nulled(curves[:, 2]),
         "return_probability": nulled(1 - curves[:, -1]),

@@ -75,6 +75,7 @@ def test_a_value_row_carries_the_tier_and_numbers_of_the_member(house: House) ->
     assert row is not None
     found = said(bulk.value(house.runtime, ["m03"]))[0]
     assert found["tier"] == release.label("tier", row) == "B"
+    assert found["horizon_days"] == release.manifest["horizon_days"], "the spend is of these days"
     assert found["expected_spend_yuan"] == round(release.prediction("expected_spend_yuan", row) or 0.0, 2)
 
 
@@ -84,7 +85,7 @@ def test_the_dates_of_a_batch_are_those_of_the_cards(house: House) -> None:
     for member_id, found in zip(members, said(bulk.next_purchase(house.runtime, members)), strict=True):
         row = served.release.index(member_id)
         assert row is not None
-        card = window(served, row)
+        card = window(served, row, house.runtime.now().date())
         for name in ("low", "median", "high"):
             assert found[name] == card[name].isoformat()
         assert found["null_reason"] == card["null_reason"]

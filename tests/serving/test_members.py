@@ -1,14 +1,21 @@
 """The member's card, recommendations, consents, events, export and deletion over HTTP."""
 
+import dataclasses
+import datetime as dt
 from typing import Any
 
+import numpy as np
 import pytest
 from house import House
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_brand import MEMBERS, NOW
 
-from serving.schemas import MemberAnswer, RecommendationAnswer
+from outreach.member_words import rhythm_reasons
+from serving.answers.members import own_numbers, window
+from serving.releases import Served
+from serving.schemas import MemberAnswer, RecommendationAnswer, WhyAnswer
+from training.reasons import GROUPS
 
 SCORES = ("churn_probability", "return_probability", "expected_spend_yuan")
 
@@ -22,7 +29,7 @@ def items(house: House, member: str, query: str = "", role: str = "app") -> list
 def test_the_card_shows_the_four_things_in_words_with_the_members_own_numbers(house: House) -> None:
     answer = house.ask("guide", "GET", "/v1/members/m01")
     card = MemberAnswer.model_validate(answer.json())
-    assert card.churn_words.zh == "很久没来，需要关心：一般每32天来一次，这次已经61天没来"
+    assert card.churn_words.zh == "很久没来，需要关心：平时约32天来一次，上次购买61天前"
     assert card.tier == "A" and card.preference[0].name == "护肤"
     assert str(card.window.median) == "2026-03-21", "20 days to the next purchase is the 20th day from as_of"
     assert card.model_version == "churn:3+items:1@r1" and card.source == "model"
@@ -205,6 +212,86 @@ def test_every_stage_and_every_missing_window_has_words_in_both_languages() -> N
 
     assert all(stage_words(stage)["en"] != stage for stage in STAGES)  # type: ignore[index]
     assert window_words(None, None, None, "return_unlikely")["en"] == "a return is unlikely, no date is given"
+    assert window_words(None, None, None, "return_unlikely", 180) == {
+        "zh": "180天内回来的可能较小，不估计日期",
+        "en": "a return within 180 days is unlikely, no date is given",
+    }
+    assert "data" in window_words(None, None, None, "not_enough_data")["en"]
+    assert "passed" in window_words(None, None, None, "window_passed")["en"]
+
+
+def test_one_purchase_long_ago_is_not_expected_back_within_the_brands_horizon(house: House) -> None:
+    card = house.ask("guide", "GET", "/v1/members/m04").json()
+    assert card["churn_words"] == {
+        "zh": "近60天内不太会回来：只买过1次，120天前",
+        "en": "not expected back within 60 days: one purchase, 120 days ago",
+    }
+
+
+def test_no_date_of_the_card_lies_before_today_when_nights_have_failed(house: House) -> None:
+    """Told on the day as_of: 4, 20 and 50 days, which are the 5th, 21st of March and the 20th of April."""
+
+    def window(day: dt.date) -> dict[str, Any]:
+        house.clock.now = dt.datetime.combine(day, NOW.time())
+        found: dict[str, Any] = house.ask("guide", "GET", "/v1/members/m01").json()["window"]
+        return found
+
+    def dates(found: dict[str, Any]) -> list[str | None]:
+        return [found[name] for name in ("low", "median", "high")]
+
+    assert dates(window(NOW.date())) == ["2026-03-05", "2026-03-21", "2026-04-20"]
+    assert dates(window(dt.date(2026, 3, 10))) == ["2026-03-10", "2026-03-21", "2026-04-20"]
+    late = window(dt.date(2026, 4, 20))
+    assert dates(late) == ["2026-04-20"] * 3 and late["null_reason"] is None
+    passed = window(dt.date(2026, 4, 21))
+    assert dates(passed) == [None] * 3 and passed["null_reason"] == "window_passed"
+    assert passed["sentence"]["en"] == "the expected dates have passed, no new ones are known yet"
+
+
+def test_a_return_that_is_unlikely_is_so_within_the_days_that_the_release_looks_ahead(house: House) -> None:
+    served = house.runtime.served
+    release = served.release
+    labels = {**release.manifest["labels"], "next_null_reason": ["return_unlikely"]}
+    codes = {**release.codes, "next_null_reason": np.zeros(len(release.ids), np.uint8)}
+    days = {f"next_{name}_days": np.full(len(release.ids), np.nan, np.float32) for name in ("low", "median", "high")}
+    without = dataclasses.replace(
+        release,
+        manifest={**release.manifest, "labels": labels},
+        codes=codes,
+        predictions={**release.predictions, **days},
+    )
+    found = window(dataclasses.replace(served, release=without), 0, NOW.date())
+    assert found["null_reason"] == "return_unlikely" and found["high"] is None
+    assert found["sentence"]["en"] == "a return within 180 days is unlikely, no date is given"
+
+
+def test_why_says_three_things_at_most_with_the_members_own_numbers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [{"code": group.code, "zh": group.name_zh, "en": group.name_en} for group in GROUPS]
+    weighed = [(group, 1.0 - place / 10) for place, group in enumerate(groups)]
+    monkeypatch.setattr(Served, "reasons", lambda served, row: weighed)
+    answer = WhyAnswer.model_validate(house.ask("guide", "GET", "/v1/members/m01/why").json())
+    assert [reason.code for reason in answer.reasons] == ["last_visit", "frequency", "trend"]
+    assert "61 days ago, usually every 32 days" in answer.reasons[0].en and "9 visits" in answer.reasons[1].en
+    assert answer.numbers == {"days_since": 61.0, "own_gap_days": 32.0, "usual_gap_days": 32.0, "visits": 9.0}
+    monkeypatch.setattr(Served, "reasons", lambda served, row: [])
+    once = WhyAnswer.model_validate(house.ask("guide", "GET", "/v1/members/m04/why").json())
+    assert [reason.code for reason in once.reasons] == ["RECENCY", "FREQUENCY", "RHYTHM"]
+    assert once.numbers["own_gap_days"] is None
+    assert once.reasons[2].en == "members like this usually every 60 days"
+
+
+def test_the_usual_gap_is_the_members_own_from_the_second_visit_on(house: House) -> None:
+    served = house.runtime.served
+    row = served.release.index("m06")
+    assert row is not None
+    vectors = np.array(served.release.vectors)
+    vectors[row, served.columns.index("gap_mean_days")] = 116.0
+    own = dataclasses.replace(served, release=dataclasses.replace(served.release, vectors=vectors))
+    numbers = own_numbers(own, row)
+    assert (numbers["own_gap_days"], numbers["usual_gap_days"]) == (116.0, 50.0)
+    assert "平时约116天来一次" in [reason["zh"] for reason in rhythm_reasons(*numbers.values())]
 
 
 def test_the_card_names_the_channels_that_the_list_was_allowed(house: House) -> None:

@@ -98,6 +98,8 @@ def test_odd_brands_get_a_labelled_answer(name: str) -> None:
     assert model.card["reason"] or model.card["rung"] == "weighted_blend"
     if len(found) < 100:
         assert model.card["rung"] == "recency_bands" and model.card["source"] == "fallback"
+    if model.card["rung"] == "recency_bands":  # the bands answer alone
+        assert model.card["weights"] == model.weights == {}
 
 
 def test_the_curve_beats_recency_bands_out_of_time(

@@ -1,5 +1,6 @@
 """Survival curves: reading them, tiling time, and being right on a world whose hazard is known."""
 
+import dataclasses
 from datetime import date
 
 import numpy as np
@@ -172,6 +173,13 @@ def test_next_purchase_is_never_in_the_past_and_null_where_return_is_unlikely() 
     assert (said["low_days"] <= said["median_days"]).all() and (said["median_days"] <= said["high_days"]).all()
     assert told.loc[1, ["low_days", "median_days", "high_days"]].isna().all()
     assert told["return_probability"].between(0, 1).all()
+
+
+def test_a_missing_date_says_whether_anything_is_known_of_the_member() -> None:
+    survival = [[1.0, 0.999, 0.998], [1.0, 0.999, 0.998], [1.0, 0.2, 0.1]]
+    known = curves(survival)
+    told = next_purchase(dataclasses.replace(known, rung=np.array(["blend", RECENCY_BANDS, RECENCY_BANDS])))
+    assert told["null_reason"].tolist() == ["return_unlikely", "not_enough_data", None]
 
 
 def test_the_window_of_whole_days_holds_four_fifths_of_the_returns_also_where_the_horizon_is_short() -> None:

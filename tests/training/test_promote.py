@@ -1,16 +1,28 @@
 """The gate: who may serve, and what stays where a challenger loses."""
 
 import copy
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from features.errors import InputError
-from training.promote import FALLBACK_FOLDER, REPORT, promote, verdict
+from features.history import History, build_history
+from features.tables import tables_from_frames
+from features.vectors import build_vectors
+from huitou.commands.promote import command as promote_command
+from simulator.brand import simulate_brand
+from training import metrics
+from training.curve_model import CurveModel, fit_curve_model
+from training.labels import label_outcomes
+from training.promote import FALLBACK_FOLDER, REPORT, promote, promote_each, verdict
 from training.settings import TrackingSettings
+from training.snapshots import SnapshotSettings
 from training.tracking import CHALLENGER, CHAMPION, PREVIOUS, SHADOW, Tracker
-from training.train import fallback_name
+from training.train import beside_champion, fallback_name
 
 
 def report(model: float, baseline: float) -> dict[str, Any]:
@@ -41,15 +53,22 @@ def tracker(tmp_path: Path, empty_registry: Path) -> Tracker:
     return Tracker(tmp_path)
 
 
-def challenge(tracker: Tracker, tmp_path: Path, judged: dict[str, Any], text: str) -> str:
+def unmeasured(share: float = 0.0) -> dict[str, Any]:
+    """A report of the value task on windows in which nobody bought: ranks, and their differences, do not exist."""
+    cells = {"spearman": None, "mae": {"value": 0.0, "low": 0.0, "high": 0.0}}
+    block = {"model": cells, "baselines": {"last_year": cells}, "paired": {"last_year": cells}}
+    return {"tasks": {"value": block | {"returned_share": share}}}
+
+
+def challenge(tracker: Tracker, tmp_path: Path, judged: dict[str, Any], text: str, task: str = "curve") -> str:
     for folder in ("model", "plain"):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "card.json").write_text(f"{folder} {text}")
-    with tracker.run("curve") as run:
+    with tracker.run(task) as run:
         run.json(REPORT, judged)
         tracker.client.log_artifacts(run.run_id, str(tmp_path / "plain"), FALLBACK_FOLDER)
         tags = {"source": "model", "as_of": "2026-01-01"}
-        return tracker.register("curve", run, tmp_path / "model", alias=CHALLENGER, tags=tags).version
+        return tracker.register(task, run, tmp_path / "model", alias=CHALLENGER, tags=tags).version
 
 
 def test_a_challenger_that_beats_the_best_baseline_becomes_champion(tracker: Tracker, tmp_path: Path) -> None:
@@ -115,6 +134,90 @@ def test_promoting_what_was_never_trained_tells_the_next_step(tracker: Tracker, 
         promote(tracker, "curve", work=tmp_path)
     with pytest.raises(InputError, match="known"):
         promote(tracker, "weather", work=tmp_path)
+
+
+def test_a_figure_that_does_not_exist_installs_the_baseline_and_says_why(tracker: Tracker, tmp_path: Path) -> None:
+    challenge(tracker, tmp_path, unmeasured(), "young", task="value")
+    done = promote(tracker, "value", work=tmp_path / "work")
+    assert done.outcome == "fallback installed" and done.champion is not None and done.champion.is_fallback
+    assert done.champion.tags["reason"] == "spearman is not measurable: nobody bought in the judged windows"
+    assert fallback_name("value", unmeasured()) == "last_year"
+    challenge(tracker, tmp_path, unmeasured(), "again", task="value")
+    assert promote(tracker, "value", work=tmp_path / "work").outcome == "champion kept"
+
+
+def test_a_difference_that_does_not_exist_never_passes() -> None:
+    assert "nobody" not in verdict("value", unmeasured(share=0.1)).reason
+    judged = report(0.50, 0.52)
+    judged["tasks"]["churn"]["paired"]["bg_nbd"] = None
+    found = verdict("curve", judged)
+    assert not found.passed and found.reason == "log_loss cannot be compared with bg_nbd"
+
+
+def test_a_task_that_was_never_trained_does_not_hold_up_the_others(tracker: Tracker, tmp_path: Path) -> None:
+    challenge(tracker, tmp_path, unmeasured(), "young", task="value")
+    curve, value = promote_each(tracker, ["curve", "value"], work=tmp_path / "work")
+    assert curve.missing and not curve.refused and curve.champion is None
+    assert value.outcome == "fallback installed" and not value.missing
+
+
+def test_the_command_promotes_the_others_and_then_tells_in_one_line_what_is_missing(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    challenge(tracker, tmp_path, unmeasured(), "young", task="value")
+    tasks = ["curve", "value"]
+    monkeypatch.setattr("huitou.config.load_config", lambda *_, **__: None)
+    monkeypatch.setattr("huitou.pipeline.promote_brand", lambda *_: promote_each(tracker, tasks, work=tmp_path / "w"))
+    with pytest.raises(InputError, match=r"^promote: no challenger for curve; run `huitou train` first$"):
+        promote_command.main([], standalone_mode=False)
+    assert tracker.get("value", CHAMPION) is not None
+
+
+@pytest.fixture(scope="module")
+def small_history() -> History:
+    return build_history(tables_from_frames(simulate_brand("beauty", members=150, days=200, seed=1)))
+
+
+@pytest.fixture(scope="module")
+def fitted(small_history: History) -> CurveModel:
+    day = small_history.coverage_end - timedelta(days=40)
+    return fit_curve_model(small_history, day, 30, snapshots=SnapshotSettings(days=3, far_days=1))
+
+
+def crown(tracker: Tracker, model: CurveModel, folder: Path) -> date:
+    """Save a curve model and make it the champion; returns its day."""
+    model.save(folder)
+    tags = {"source": "model", "as_of": str(model.card["as_of"])}
+    with tracker.run("curve") as run:
+        tracker.register("curve", run, folder, alias=CHAMPION, tags=tags)
+    return date.fromisoformat(tags["as_of"])
+
+
+def judged_on(day: date, log_loss: float) -> dict[str, Any]:
+    figures = {day.isoformat(): {"model": {"log_loss": {"value": log_loss}}}}
+    return {"cutoffs": [day.isoformat()], "horizon_days": 30, "tasks": {"churn": {"per_cutoff": figures}}}
+
+
+def test_a_challenger_is_compared_with_the_saved_champion(
+    tracker: Tracker, tmp_path: Path, small_history: History, fitted: CurveModel
+) -> None:
+    day = crown(tracker, fitted, tmp_path / "model")
+    vectors = build_vectors(small_history, [day])
+    churned = label_outcomes(small_history, vectors, [day], 30).churned
+    loss = float(metrics.log_loss(churned, fitted.predict(vectors).at(30))(np.ones((1, len(churned))))[0])
+    paired = beside_champion(tracker, small_history, judged_on(day, 0.5), tmp_path / "work")
+    assert paired is not None and paired["as_of"] == day.isoformat()
+    assert paired["difference"] == pytest.approx(0.5 - loss, abs=1e-6)
+
+
+def test_a_champion_of_other_columns_or_that_has_seen_the_window_is_not_compared(
+    tracker: Tracker, tmp_path: Path, small_history: History, fitted: CurveModel
+) -> None:
+    day = crown(tracker, fitted, tmp_path / "model")
+    earlier = judged_on(day - timedelta(days=1), 0.5)
+    assert beside_champion(tracker, small_history, earlier, tmp_path / "work") is None
+    crown(tracker, replace(fitted, names=fitted.names[:-1]), tmp_path / "model")
+    assert beside_champion(tracker, small_history, judged_on(day, 0.5), tmp_path / "work") is None
 
 
 def test_a_report_without_a_matured_cut_off_never_passes() -> None:

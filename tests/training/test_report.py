@@ -67,6 +67,17 @@ def test_a_figure_without_an_interval_is_shown_without_one() -> None:
     assert '<td class="ours best">1,435</td>' in page and "nothing to compare with" in page
 
 
+def test_a_window_in_which_nobody_returned_gets_its_page_without_the_lift_plot() -> None:
+    told = report(-0.02)
+    churn = told["tasks"]["churn"]
+    nobody = {"share_of_members": 0.5, "share_of_returners": None, "share_of_spend": None}
+    churn["lift"]["rfm"] = [nobody, *churn["lift"]["rfm"]]
+    assert html_report(told).count("<svg") == 2
+    churn["lift"] = {name: [nobody] for name in churn["lift"]}
+    page = html_report(told)
+    assert page.count("<svg") == 1 and "Reliability" in page and "Lift" not in page
+
+
 def test_every_method_has_a_name_people_can_read() -> None:
     page = html_report(report(-0.02))
     assert METHODS["bg_nbd"] in page and "bg_nbd" not in page

@@ -16,6 +16,7 @@ from features.tables import tables_from_frames
 from features.vectors import MemberVectors, build_vectors
 from simulator.brand import simulate_brand
 from training.labels import label_outcomes
+from training.release_readiness import readiness
 from training.spend_calibration import learn_spend_map
 from training.value import ValueModel, fit_value_model
 
@@ -184,3 +185,18 @@ def test_sixty_members_get_the_fallback_with_its_name() -> None:
     assert model.rung == "gamma_gamma_bg_nbd" and model.card["source"] == "fallback"
     told = model.predict(vectors, KnownCurves(vectors))
     assert np.isfinite(told.drop(columns="member_id").to_numpy(float)).all()
+
+
+def test_five_members_get_their_own_mean_and_the_card_says_so(tmp_path: Path) -> None:
+    few = build_history(tables_from_frames(simulate_brand("beauty", members=5, days=120, seed=1)))
+    as_of = datetime.date(2026, 5, 1)
+    vectors = build_vectors(few, [as_of])
+    for only in (None, "gamma_gamma_bg_nbd"):
+        model = fit_value_model(few, as_of, 60, only=only)
+        assert model.gamma_gamma is None and model.bg_nbd is None
+        assert model.rung == model.card["rung"] == "own_mean" and model.card["source"] == "fallback"
+        model.save(tmp_path)
+        told = readiness(few, as_of, 60, {"value": tmp_path})["value"]
+        assert told["fallback"] == "own_mean" and told["have"]["past_days_with_known_spend"] == 0
+        expected = model.predict(vectors, KnownCurves(vectors))["expected_order_value_yuan"]
+        np.testing.assert_allclose(expected, vectors.frame["spend_mean_yuan"].to_numpy(float))
