@@ -3,6 +3,7 @@
 Where the release holds the rows' text ready they are only joined; otherwise an answer is written column by column.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +49,14 @@ def churn(runtime: Runtime, member_ids: Sequence[str], horizon_days: int | None,
 def next_purchase(runtime: Runtime, member_ids: Sequence[str]) -> bytes:
     """The probability of a return, and the window of the next purchase as dates."""
     served = runtime.served
-    return _told(runtime, served, "next_purchase", member_ids, places_of(served.release, member_ids))
+    places = places_of(served.release, member_ids)
+    passed = (runtime.now().date() - dt.date.fromisoformat(served.as_of)).days
+    if passed <= 0:
+        return _told(runtime, served, "next_purchase", member_ids, places)
+    # The night has not come through: what the release holds ready would name days that have passed.
+    rows = _scored(served.release, places)
+    columns = columns_of(served.release, "next_purchase", rows, passed_days=passed) if len(rows) else {}
+    return _written(runtime, served, "next_purchase", member_ids, places, columns)
 
 
 def value(runtime: Runtime, member_ids: Sequence[str]) -> bytes:

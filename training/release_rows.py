@@ -23,19 +23,28 @@ Columns = Mapping[str, Sequence[str] | str]
 CHUNK = 50_000
 # More digits than a model knows anything about.
 YUAN_DECIMALS, DECIMALS = 2, 6
+WINDOW_PASSED = '"window_passed"'
 VALUES = ("expected_spend_yuan", "expected_spend_low_yuan", "expected_spend_high_yuan", "expected_orders")
 
 
-def columns_of(release: Release, task: str, rows: Rows) -> Columns:
-    """What the call `task` says of members, a column at a time."""
+def columns_of(release: Release, task: str, rows: Rows, *, passed_days: int = 0) -> Columns:
+    """What the call `task` says of members, a column at a time, so many days after the release's as_of."""
     if task == "churn":
         days = int(release.manifest["horizon_days"])
         return churn_columns(np.atleast_1d(release.survival_at(rows, float(days))), days)
     if task == "next_purchase":
+        over = _window_over(release, rows, passed_days)
+        reasons = words(release, "next_null_reason", rows)
+        if over.any():
+            said = [reasons] * len(over) if isinstance(reasons, str) else reasons
+            reasons = [WINDOW_PASSED if gone else reason for gone, reason in zip(over, said, strict=True)]
         return {
             "return_probability": _predicted(release, "return_probability", rows),
-            **{name: days_said(release, f"next_{name}_days", rows) for name in ("low", "median", "high")},
-            "null_reason": words(release, "next_null_reason", rows),
+            **{
+                name: days_said(release, f"next_{name}_days", rows, passed_days=passed_days, over=over)
+                for name in ("low", "median", "high")
+            },
+            "null_reason": reasons,
         }
     held = [name for name in VALUES if name in release.predictions]
     return {name: _predicted(release, name, rows) for name in held} | {
@@ -88,19 +97,33 @@ def words(release: Release, name: str, rows: Rows) -> list[str] | str:
     return [texts[code] for code in np.minimum(release.codes[name][rows], len(labels)).tolist()]
 
 
-def days_said(release: Release, name: str, rows: Rows) -> list[str] | str:
-    """A column of days as JSON dates, as the card's window says them: T days from as_of is the day as_of + T − 1."""
+def days_said(
+    release: Release, name: str, rows: Rows, *, passed_days: int, over: npt.NDArray[np.bool_]
+) -> list[str] | str:
+    """A column of days as JSON dates, as the card's window says them: T days from as_of is the day as_of + T − 1.
+
+    Days that have passed since count as today; of windows that are over nothing is said.
+    """
     if name not in release.predictions:
         return "null"
     days = release.predictions[name][rows].astype(float)
-    there = np.isfinite(days)
+    there = np.isfinite(days) & ~over
     # Null is the day before all others, so that few texts are made.
-    whole = np.where(there, np.maximum(np.rint(np.where(there, days, 0.0)) - 1, 0), -1).astype(np.int64)
+    whole = np.where(there, np.maximum(np.rint(np.where(there, days, 0.0)) - 1, passed_days), -1).astype(np.int64)
     different, at = np.unique(whole, return_inverse=True)
     as_of = np.datetime64(dt.date.fromisoformat(str(release.manifest["as_of"])), "D")
     dates = np.datetime_as_string(as_of + different).tolist()
     texts = ["null" if day < 0 else f'"{date}"' for day, date in zip(different.tolist(), dates, strict=True)]
     return [texts[place] for place in at.tolist()]
+
+
+def _window_over(release: Release, rows: Rows, passed_days: int) -> npt.NDArray[np.bool_]:
+    """Members whose whole window of the next purchase lies before today."""
+    if not passed_days or "next_high_days" not in release.predictions:
+        return np.zeros(len(rows), bool)
+    days = release.predictions["next_high_days"][rows].astype(float)
+    over: npt.NDArray[np.bool_] = np.rint(np.nan_to_num(days, nan=np.inf)) - 1 < passed_days
+    return over
 
 
 def write_rows(release: Release) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import dataclasses
+import datetime
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 from house import House
-from small_brand import MEMBERS
+from small_brand import MEMBERS, NOW
 
 from serving import bulk
 from serving.access import Call, Caller, Doors
@@ -79,16 +80,22 @@ def test_a_value_row_carries_the_tier_and_numbers_of_the_member(house: House) ->
     assert found["expected_spend_yuan"] == round(release.prediction("expected_spend_yuan", row) or 0.0, 2)
 
 
-def test_the_dates_of_a_batch_are_those_of_the_cards(house: House) -> None:
+@pytest.mark.parametrize("late_days", [0, 9, 50, 51])
+def test_the_dates_of_a_batch_are_those_of_the_cards(house: House, late_days: int) -> None:
     served = house.runtime.served
+    house.clock.now = NOW + datetime.timedelta(days=late_days)
     members = [member_id for member_id in MEMBERS if member_id != "minor"]
+    passed = False
     for member_id, found in zip(members, said(bulk.next_purchase(house.runtime, members)), strict=True):
         row = served.release.index(member_id)
         assert row is not None
         card = window(served, row, house.runtime.now().date())
         for name in ("low", "median", "high"):
-            assert found[name] == card[name].isoformat()
+            assert found[name] == (None if card[name] is None else card[name].isoformat())
+            assert found[name] is None or found[name] >= house.clock.now.date().isoformat()
         assert found["null_reason"] == card["null_reason"]
+        passed |= found["null_reason"] == "window_passed"
+    assert passed == (late_days >= 50)
 
 
 def test_other_requests_go_on_while_items_for_many_are_made(house: House) -> None:
