@@ -98,8 +98,11 @@ def churn_words(
     rhythm = _rhythm_words(own_gap, usual_gap)
     if rhythm is None:
         return {"zh": f"{zh}：上次购买{days:.0f}天前", "en": f"{en}: last purchase {days:.0f} days ago"}
+    late = _is_late(days, own_gap)
     return {
-        "zh": f"{zh}：{rhythm[0]}，上次购买{days:.0f}天前",
+        "zh": f"{zh}：一般每{own_gap:.0f}天来一次，这次已经{days:.0f}天没来"
+        if late
+        else f"{zh}：{rhythm[0]}，上次购买{days:.0f}天前",
         "en": f"{en}: {rhythm[1]}, now {days:.0f} days since the last",
     }
 
@@ -178,12 +181,17 @@ def telling_reasons(
     return [*told, *(fact for fact in facts if fact["code"] not in spent)][:most]
 
 
+def _is_late(days: float, own_gap: float | None) -> bool:
+    """Whether the last purchase is longer ago than the member's own mean gap, both as they are told."""
+    return own_gap is not None and round(days) > round(own_gap)
+
+
 def _band_words(band: str, days: float, own_gap: float | None, horizon_days: int | None) -> tuple[str, str]:
-    beyond = own_gap is not None and days > round(own_gap)
-    if band == "medium" and not beyond:
+    late = _is_late(days, own_gap)
+    if band == "medium" and not late:
         return OPEN
     if band == "high":
-        if beyond:
+        if late:
             return SILENT_FOR_LONG
         if horizon_days is not None:
             return f"近{horizon_days}天内不太会回来", f"not expected back within {horizon_days} days"

@@ -29,7 +29,7 @@ def items(house: House, member: str, query: str = "", role: str = "app") -> list
 def test_the_card_shows_the_four_things_in_words_with_the_members_own_numbers(house: House) -> None:
     answer = house.ask("guide", "GET", "/v1/members/m01")
     card = MemberAnswer.model_validate(answer.json())
-    assert card.churn_words.zh == "很久没来，需要关心：平时约32天来一次，上次购买61天前"
+    assert card.churn_words.zh == "很久没来，需要关心：一般每32天来一次，这次已经61天没来"
     assert card.tier == "A" and card.preference[0].name == "护肤"
     assert str(card.window.median) == "2026-03-21", "20 days to the next purchase is the 20th day from as_of"
     assert card.model_version == "churn:3+items:1@r1" and card.source == "model"
