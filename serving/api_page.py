@@ -4,10 +4,11 @@ from outreach.ledger.outcomes import BLOCKS, OUTCOMES
 from outreach.list_rules import LIST_RULES
 from serving.access import ROUTES
 from serving.answers.exploring import WITHIN_PLACES
-from serving.answers.happened import DUE_WITHIN_DAYS, LEAST_REST, LONGEST_DAYS, REST_DAYS, RETURN_REST_DAYS
+from serving.answers.happened import DUE_WITHIN_DAYS, LEAST_REST, LONGEST_DAYS, REST_DAYS
 from serving.answers.shop_rules import ATTRIBUTES
 from serving.answers.telling import REST_DAYS as REST_DAYS_BETWEEN
 from serving.routes.operation import NEEDED, RULES
+from training.recommend.rules import RETURN_REST_DAYS
 
 _HEAD = """# The HTTP interface
 

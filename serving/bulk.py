@@ -3,7 +3,6 @@
 Where the release holds the rows' text ready they are only joined; otherwise an answer is written column by column.
 """
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import orjson
 
 from serving.access import Caller
+from serving.answers.happened import days_passed
 from serving.answers.slates import recommendations
 from serving.releases import Served
 from serving.runtime import Runtime
@@ -50,8 +50,8 @@ def next_purchase(runtime: Runtime, member_ids: Sequence[str]) -> bytes:
     """The probability of a return, and the window of the next purchase as dates."""
     served = runtime.served
     places = places_of(served.release, member_ids)
-    passed = (runtime.now().date() - dt.date.fromisoformat(served.as_of)).days
-    if passed <= 0:
+    passed = days_passed(served, runtime.now().date())
+    if not passed:
         return _told(runtime, served, "next_purchase", member_ids, places)
     # The night has not come through: what the release holds ready would name days that have passed.
     rows = _scored(served.release, places)

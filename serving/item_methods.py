@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.release import Release
 
 RANKER = "ranker"
@@ -67,6 +70,14 @@ class ItemMethods:
             return self._untold
         column, made = found
         return made[self._release.item_methods[row, column]]
+
+    def all_chances(self, slate: str, rows: NDArray[np.int64]) -> bool:
+        """Whether the scores of these members' own lists are all probabilities, so that they compare between members."""
+        found = self._by_code.get(slate)
+        if found is None or self._release.item_methods is None:
+            return False
+        column, made = found
+        return all(made[code].chances for code in np.unique(self._release.item_methods[rows, column]))
 
     def _made_by(self, slate: str, name: str) -> MadeBy:
         model = f"{name}:{self._version}"[:160]

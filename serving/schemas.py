@@ -408,7 +408,7 @@ class NextPurchaseRow(MemberRow):
     median: dt.date | None = None
     high: dt.date | None = None
     null_reason: str | None = Field(
-        default=None, description="why there is no window: return_unlikely or not_enough_data"
+        default=None, description="why there is no window: return_unlikely, not_enough_data or window_passed"
     )
 
 

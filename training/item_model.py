@@ -22,18 +22,13 @@ from features.progress import Progress, quiet
 from training.items import NONE
 from training.recommend.candidates import CHUNK, Signals
 from training.recommend.choose import SEGMENTS, choose
+from training.recommend.cold import RUNGS, fill_cold
 from training.recommend.explain import explain
 from training.recommend.facts import ItemFacts, item_facts, owned_items
 from training.recommend.installed import installed
 from training.recommend.rank_features import NAMES, RankFeatures
 from training.recommend.ranker import Ranker
-from training.recommend.reasons import (
-    LEVEL_POPULAR,
-    NO_REASON,
-    POPULAR,
-    REASONS,
-    STORE_POPULAR,
-)
+from training.recommend.reasons import NO_REASON, REASONS
 from training.recommend.simple import (
     SIMPLE,
     Lists,
@@ -51,8 +46,6 @@ from training.recommend.state import ItemState, best_columns, state_on
 __all__ = ["REASONS", "RUNGS", "ItemLists", "ItemModel", "fit_item_model", "fit_items"]
 
 SLATES = ("mixed", "again", "new")
-# Where a member's list comes from, best first: own history, then what sells in the store, at the level, in the brand.
-RUNGS = ("own", "store", "level", "brand")
 RANKER = "ranker"
 # The window of a target basket where the caller names none.
 DEFAULT_HORIZON_DAYS = 30
@@ -155,7 +148,9 @@ class ItemModel:
         parts["rung"] = np.full(len(ids), RUNGS.index("own"), np.uint8)
         if len(known):
             self._fill_own(state, rows, known, n, parts)
-        self._fill_cold(state, rows, np.setdiff1d(np.arange(len(ids)), known), n, parts)
+        cold = np.setdiff1d(np.arange(len(ids)), known)
+        if len(cold):
+            fill_cold(state, rows, cold, n, self._popular(), self._popular_by_level(), parts)
         own_at, own = owned_items(state.own, rows)
         return ItemLists(
             member_ids=ids,
@@ -217,13 +212,11 @@ class ItemModel:
             "signals", lambda: Signals(self._state(), self.learned.tifu, seed=self.learned.seed)
         )
         features: RankFeatures = self._keep("features", lambda: RankFeatures(signals))
-        returned, width = self._state().returned, np.int64(len(self._state().item_ids))
 
         def lists_of(members: NDArray[Any]) -> Lists:
             chunk = signals.of(members)
             values = features.matrix(chunk)
             keep = ranker.promising(values, chunk.row, max(LEAST_SCORED, 3 * n))
-            keep &= ~np.isin(members[chunk.row] * width + chunk.item, returned)
             row, item, owned = chunk.row[keep], chunk.item[keep], chunk.owned_at[keep] >= 0
             score = ranker.score(values[keep])
             chance = ranker.probability(score, owned)
@@ -243,45 +236,6 @@ class ItemModel:
         # Sorting, sparse products and the booster release the lock, so that threads share the work.
         with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
             return Lists.stack(pool.map(lists_of, parts))
-
-    def _fill_cold(
-        self, state: ItemState, rows: NDArray[Any], cold: NDArray[Any], n: int, parts: dict[str, NDArray[Any]]
-    ) -> None:
-        """Members without history: one list a store, level or brand, copied to all who share it."""
-        if len(cold) == 0:
-            return
-        stores, levels = self._popular(), self._popular_by_level()
-        there = rows[cold] >= 0
-        store, level = np.full(len(cold), -1), np.full(len(cold), "", dtype=object)
-        store[there], level[there] = state.facts.store[rows[cold][there]], state.facts.level[rows[cold][there]]
-        level = level.astype(str)
-        sold = state.visits.popularity() > 0
-        names = list(state.sales.stores)
-        groups: list[tuple[NDArray[Any], NDArray[np.int32], int, int]] = []
-        left = np.ones(len(cold), bool)
-        for code in np.unique(store[store >= 0]):
-            mask = store == code
-            groups.append((mask, stores[names[code]], RUNGS.index("store"), STORE_POPULAR))
-            left &= ~mask
-        for name in np.unique(level[left]):
-            if name in levels:
-                mask = left & (level == name)
-                groups.append((mask, levels[name], RUNGS.index("level"), LEVEL_POPULAR))
-        for mask, *_ in groups:
-            left = left & ~mask
-        groups.append((left, stores[""], RUNGS.index("brand"), POPULAR))
-        for mask, codes, rung, reason in groups:
-            at = cold[mask]
-            width = min(n, len(codes))
-            parts["rung"][at] = rung
-            # Popular is said of what is sold, in the store of what the store sold.
-            told = np.where(sold[codes[:width]], POPULAR if rung == RUNGS.index("store") else reason, NO_REASON)
-            if rung == RUNGS.index("store"):
-                told[state.sold_in(store[mask][:1], codes[:width])] = reason
-            for slate in ("mixed", "new"):
-                parts[slate][at, :width] = codes[:width]
-                parts[f"{slate}_score"][at, :width] = 1.0 / np.arange(2, width + 2)
-                parts[f"{slate}_reason"][at, :width] = told
 
     def _popular(self) -> dict[str, NDArray[np.int32]]:
         found: dict[str, NDArray[np.int32]] = self._keep("popular", lambda: self._state().popular(POPULAR_SHOWN))

@@ -23,7 +23,8 @@ Columns = Mapping[str, Sequence[str] | str]
 CHUNK = 50_000
 # More digits than a model knows anything about.
 YUAN_DECIMALS, DECIMALS = 2, 6
-WINDOW_PASSED = '"window_passed"'
+# Why there are no dates where the whole window lies before today.
+WINDOW_PASSED = "window_passed"
 VALUES = ("expected_spend_yuan", "expected_spend_low_yuan", "expected_spend_high_yuan", "expected_orders")
 
 
@@ -37,7 +38,7 @@ def columns_of(release: Release, task: str, rows: Rows, *, passed_days: int = 0)
         reasons = words(release, "next_null_reason", rows)
         if over.any():
             said = [reasons] * len(over) if isinstance(reasons, str) else reasons
-            reasons = [WINDOW_PASSED if gone else reason for gone, reason in zip(over, said, strict=True)]
+            reasons = [f'"{WINDOW_PASSED}"' if gone else reason for gone, reason in zip(over, said, strict=True)]
         return {
             "return_probability": _predicted(release, "return_probability", rows),
             **{

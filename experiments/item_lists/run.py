@@ -27,10 +27,11 @@ from simulator.export import write_brand
 from training.item_judge import judge_items
 from training.item_model import RUNGS, fit_items
 from training.recommend.candidates import Signals
+from training.recommend.conditions import Catalogue
 from training.recommend.judge import list_values
 from training.recommend.rank_features import RankFeatures
 from training.recommend.ranker import Ranker, calibrate, fit_ranker, label_keys, rank_rows
-from training.recommend.rules import Catalogue, Rules, Rung, apply_rules, compile_rules, fold_in
+from training.recommend.rules import Rules, Rung, apply_rules, compile_rules, fold_in
 from training.recommend.simple import TifuSettings, top_dense
 from training.recommend.snapshots import choose_snapshots
 from training.recommend.source import ItemSource, day_number, source_from_frames, source_from_history

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from outreach.ledger.live import Happened
 from serving.releases import Served
+from training.recommend.rules import RETURN_REST_DAYS
 
 # Shown again this many days before it is used up, but never in the first three quarters of its cycle.
 DUE_WITHIN_DAYS, LEAST_REST = 7.0, 0.75
@@ -17,8 +18,6 @@ DUE_WITHIN_DAYS, LEAST_REST = 7.0, 0.75
 REST_DAYS = 30
 # What was bought lasts as many cycles as pieces, for as long as a day of use may be told at all.
 LONGEST_DAYS = 365.0
-# Brought back: not shown for half a year, unless it was bought again since.
-RETURN_REST_DAYS = 180
 # Items of events that are folded in, the newest first; older ones say little beside a whole history.
 MOST_RECENT = 20
 

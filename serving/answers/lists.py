@@ -63,7 +63,8 @@ def check_guide(runtime: Runtime, caller: Caller, guide_id: str) -> None:
 def store_of_guide(runtime: Runtime, guide_id: str) -> str | None:
     """A guide's store: as the release knows it, else as their newest list says."""
     if runtime.releases.ready and guide_id in runtime.served.guides:
-        return str(runtime.served.guides[guide_id].get("store_id"))
+        store_id = runtime.served.guides[guide_id].get("store_id")
+        return None if store_id is None else str(store_id)
     day = runtime.ledger.newest_date(guide_id, dt.date.max)
     head = runtime.ledger.list_head(guide_id, day) if day else None
     return head["store_id"] if head else None

@@ -11,7 +11,7 @@ from serving.errors import not_found
 from serving.releases import Served
 from serving.runtime import Runtime
 from training.release import SCORED
-from training.release_rows import said_number
+from training.release_rows import WINDOW_PASSED, said_number
 
 # A member on somebody's list within these days may be seen by that guide, though the member is another's or nobody's.
 LISTED_DAYS = 14
@@ -146,7 +146,7 @@ def window(served: Served, row: int, today: dt.date) -> dict[str, Any]:
     reason = label(served, "next_null_reason", row)
     if high is not None and high < today:
         low = median = high = None
-        reason = "window_passed"
+        reason = WINDOW_PASSED
     low, median = (None if found is None else max(found, today) for found in (low, median))
     return {
         "low": low,

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from features.errors import InputError
 from outreach.ledger.live import Live
 from serving.releases import Served
+from training.recommend.conditions import Catalogue, condition_from
 from training.recommend.rules import (
     Cap,
-    Catalogue,
     Compiled,
     Pin,
     Rules,
     Weight,
     compile_rules,
-    condition_from,
     whole_catalogue,
 )
 

@@ -18,7 +18,6 @@ from serving.answers.happened import DUE_WITHIN_DAYS, LEAST_REST, days_passed, r
 from serving.answers.lists import check_guide, store_of_guide
 from serving.answers.members import versions
 from serving.errors import ApiError, not_found
-from serving.item_methods import RANKER
 from serving.releases import Served
 from serving.runtime import Runtime
 from training.release import NEVER_SCORED, Release
@@ -126,15 +125,6 @@ def _scope(
     return None, store_id
 
 
-def _probabilities(release: Release, slate: str, rows: NDArray[np.int64]) -> bool:
-    """Whether the scores of these members' lists are all probabilities, so that they compare between members."""
-    told, codes = release.manifest.get("item_methods") or {}, release.item_methods
-    if codes is None or not told["calibrated"].get(slate):
-        return False
-    made_by = np.asarray(codes)[rows, told["slates"].index(slate)]
-    return bool((np.array(told["names"])[made_by] == RANKER).all())
-
-
 def interested(served: Served, rows: NDArray[Any], code: int, passed: int = 0) -> Interested:
     """The members among `rows` on whose lists an item stands, `passed` days after the release's as_of.
 
@@ -157,7 +147,7 @@ def interested(served: Served, rows: NDArray[Any], code: int, passed: int = 0) -
         at = hit.argmax(axis=1)
         slate[on], place[on] = number, at[on]
         score[on] = arrays.scores[name][rows[on], at[on]]
-        strength[on] = score[on] if _probabilities(release, name, rows[on & ~ladder]) else -at[on]
+        strength[on] = score[on] if served.item_methods.all_chances(name, rows[on & ~ladder]) else -at[on]
     worth = np.zeros(len(arrays.item_ids))
     for near in (arrays.similar[code], arrays.together[code]):
         there = np.flatnonzero(near >= 0)

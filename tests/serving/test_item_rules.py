@@ -15,6 +15,7 @@ from small_brand import write_small_release
 
 from serving import bulk
 from serving.access import Caller
+from serving.answers.lists import store_of_guide
 from serving.answers.slates import first_allowed
 from training.recommend.rules import Compiled, Rung, apply_rules
 
@@ -141,7 +142,7 @@ def serve(house: House, *, size: int = 10, off: Sequence[int] = (), last: dict[i
         catalogue=tuple(rows),
         similar=np.concatenate([items.similar, none]),
         together=np.concatenate([items.together, none]),
-        sold=np.arange(size, dtype=np.int32) % 500,
+        sold=np.arange(size, dtype=np.int32) % 500 + 1,  # all were sold: none is tried by chance
         sellable=(~np.isin(np.arange(size), off)).astype(np.uint8),
         cycle_days=np.full(size, np.nan, np.float32),
     )
@@ -283,3 +284,9 @@ def test_the_short_way_of_a_list_is_that_of_the_rules(data: st.DataObject) -> No
     )
     assert short.codes.tolist() == long.codes.tolist() and short.scores.tolist() == long.scores.tolist()
     assert (short.rungs, short.short) == (long.rungs, long.short)
+
+
+def test_a_guide_without_a_store_stands_in_none(house: House) -> None:
+    assert store_of_guide(house.runtime, "g1") == "s1"
+    house.runtime.served.guides["g1"]["store_id"] = None
+    assert store_of_guide(house.runtime, "g1") is None

@@ -141,8 +141,8 @@ def test_scores_of_different_scales_are_never_compared(mixed_scales: Served) -> 
 
 
 def test_probabilities_order_members_within_a_slate(mixed_scales: Served) -> None:
-    said = {"slates": ["again", "new", "mixed"], "names": ["popularity", "ranker"], "methods": {}}
-    said |= {"calibrated": {"again": True, "new": True}}
+    said = {"slates": ["again", "new", "mixed"], "names": ["popularity", "ranker"]}
+    said |= {"methods": dict.fromkeys(said["slates"], "ranker"), "calibrated": {"again": True, "new": True}}
     scores = {**mixed_scales.release.items.scores}
     scores["again"] = scores["again"].copy()
     scores["again"][1, 1] = 0.5

@@ -181,6 +181,19 @@ def test_only_promising_candidates_meet_all_trees_and_the_lists_are_the_same(
     assert (some == everything).mean() > 0.99
 
 
+def test_the_ranker_lists_nothing_that_a_member_brought_back(source: ItemSource, model: ItemModel) -> None:
+    ranked = replace(model, learned=replace(model.learned, methods=dict.fromkeys(("mixed", "again", "new"), RANKER)))
+    before = ranked.recommend(["m000", "m001"], 5)
+    member, code = int(source.codes_of_members(["m000"])[0]), int(before.new[0, 0])
+    assert ranked.state is not None
+    back = replace(ranked.state, returned=np.array([member * source.n_items + code]))
+    lists = replace(ranked, state=back, _kept={}).recommend(["m000", "m001"], 5)
+    assert code in before.new[0]
+    assert code not in lists.new[0]
+    assert code not in lists.mixed[0]
+    np.testing.assert_array_equal(lists.new[1], before.new[1])
+
+
 def test_threads_that_share_a_ranker_get_the_scores_that_one_alone_gets() -> None:
     # LightGBM keeps the number of trees to use in the booster, not in the call.
     rng = np.random.default_rng(0)

@@ -11,23 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InputError
+from training.recommend.conditions import All, AnyOf, Catalogue, Condition, Is, Not, condition_from, meets
 from training.recommend.rules import (
-    All,
-    AnyOf,
     Cap,
-    Catalogue,
-    Condition,
-    Is,
-    Not,
     Pin,
     Rules,
     Rung,
     Weight,
     apply_rules,
     compile_rules,
-    condition_from,
     fold_in,
-    meets,
     whole_catalogue,
 )
 

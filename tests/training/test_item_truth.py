@@ -9,8 +9,9 @@ import pytest
 from training.item_model import fit_items
 from training.recommend.explain import OFTEN_BASKETS
 from training.recommend.reasons import NO_REASON, POPULAR, REASONS, STORE_POPULAR, TOGETHER
+from training.recommend.rules import RETURN_REST_DAYS
 from training.recommend.source import ItemSource, day_number, source_from_frames
-from training.recommend.state import RETURNED_REST_DAYS, state_on
+from training.recommend.state import state_on
 
 DAY = day_number("2026-03-01")
 
@@ -94,7 +95,7 @@ def test_what_a_member_brought_back_is_on_none_of_its_lists_for_half_a_year() ->
     assert state_on(source, DAY, returns=True).returned.tolist() == [member * source.n_items + code]
     assert "i0" not in set().union(*shown(source, "m00").values())
     assert "i0" in set().union(*shown(source, "m02").values())
-    assert len(state_on(source, DAY + RETURNED_REST_DAYS + 40, returns=True).returned) == 0
+    assert len(state_on(source, DAY + RETURN_REST_DAYS + 40, returns=True).returned) == 0
 
 
 def test_nothing_is_said_of_items_that_nobody_bought() -> None:

@@ -148,7 +148,7 @@ class Signals:
         wanted[np.concatenate(keys)] = True
         key = np.flatnonzero(wanted)
         row, item = key // n_items, key % n_items
-        good = self.state.sellable[item]
+        good = self.state.sellable[item] & ~self.state.was_returned(members[row], item)
         row, item = row[good], item[good]
         values = np.empty((len(row), len(SIGNALS)), np.float32)
         dense = np.zeros((rows, n_items), np.float32)

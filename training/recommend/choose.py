@@ -7,7 +7,7 @@ popularity for new items, or the best of them all where its gain over these has 
 history has a length at which a plain recommender does better than the ranker get that one's list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -74,9 +74,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     """Fit, compare and choose on snapshots before `day`."""
     snapshots = choose_snapshots(source.purchases(day, True), day, horizon_days)
     labelled = len(snapshots[0].members) if snapshots else 0
-    report: dict[str, Any] = {
-        "snapshots": [{"as_of_day": s.day, "label_end_day": s.end, "members": len(s.members)} for s in snapshots]
-    }
+    report: dict[str, Any] = {"snapshots": _told(snapshots)}
     if labelled < LEAST_TO_CHOOSE:
         return Choice(
             dict(DEFAULT),
@@ -89,7 +87,7 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     rng = np.random.default_rng(seed)
     everybody = newest.members
     older = [s for s in snapshots[1:] if len(s.members) >= LEAST_TO_CHOOSE]
-    judged, teachers = _drawn(everybody, JUDGED_MEMBERS, rng), np.zeros(0, np.int32)
+    judged, teachers = drawn(everybody, JUDGED_MEMBERS, rng), np.zeros(0, np.int32)
     if not older:
         half = rng.permutation(everybody)
         judged, teachers = np.sort(half[: len(half) // 2][:JUDGED_MEMBERS]), np.sort(half[len(half) // 2 :])
@@ -121,11 +119,9 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     report["candidate_recall"] = shown.candidate_recall
     lessons: list[RankRows] = []
     if len(teachers):
-        lessons.append(
-            rank_rows(signals, _drawn(teachers, MEMBERS_LEARNED, rng), keys, others=OTHERS_KEPT, seed=seed)
-        )
+        lessons.append(rank_rows(signals, drawn(teachers, MEMBERS_LEARNED, rng), keys, others=OTHERS_KEPT, seed=seed))
     # The newest baskets that judge nothing are learned from in the last fit.
-    rest = _drawn(np.setdiff1d(np.setdiff1d(everybody, judged), teachers), MEMBERS_LEARNED, rng)
+    rest = drawn(np.setdiff1d(np.setdiff1d(everybody, judged), teachers), MEMBERS_LEARNED, rng)
     newest_rest = [rank_rows(signals, rest, keys, others=OTHERS_KEPT, seed=seed)] if len(rest) else []
     del signals
     for at, snapshot in enumerate(older):
@@ -172,11 +168,9 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     if "ranker" not in methods.values():
         return Choice(methods, tifu, None, 0, report | {"why": "the ranker did not beat the plain recommenders"})
     progress("candidates of the newest baskets", 0.75)
-    fresh = [
-        _lesson(source, snapshot, tifu, rng, seed)
-        for snapshot in fresh_snapshots(source.purchases(day, True), newest, day)
-        if len(snapshot.members)
-    ]
+    newer = [one for one in fresh_snapshots(source.purchases(day, True), newest, day) if len(one.members)]
+    report["fresh_snapshots"] = _told(newer)
+    fresh = [_lesson(source, snapshot, tifu, rng, seed) for snapshot in newer]
     progress("fitting the ranker on all earlier baskets", 0.85)
     final = fit_ranker(
         [*lessons, *newest_rest, thinned(shown, OTHERS_KEPT, seed), *fresh],
@@ -194,12 +188,16 @@ def choose(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0, pr
     )
 
 
+def _told(snapshots: Sequence[Snapshot]) -> list[dict[str, int]]:
+    return [{"as_of_day": s.day, "label_end_day": s.end, "members": len(s.members)} for s in snapshots]
+
+
 def _lesson(
     source: ItemSource, snapshot: Snapshot, tifu: TifuSettings, rng: np.random.Generator, seed: int
 ) -> RankRows:
     """Candidates of a snapshot's members as of its own day, with what they bought."""
     signals = Signals(state_on(source, snapshot.day), tifu, seed=seed)
-    members = _drawn(snapshot.members, MEMBERS_LEARNED, rng)
+    members = drawn(snapshot.members, MEMBERS_LEARNED, rng)
     return rank_rows(signals, members, label_keys(snapshot, source.n_items), others=OTHERS_KEPT, seed=seed)
 
 
@@ -254,7 +252,8 @@ def tune_tifu(state: ItemState, members: NDArray[Any], snapshot: Snapshot) -> Ti
     return settings
 
 
-def _drawn(members: NDArray[Any], most: int, rng: np.random.Generator) -> NDArray[Any]:
+def drawn(members: NDArray[Any], most: int, rng: np.random.Generator) -> NDArray[Any]:
+    """The members, or a draw of `most` of them, in their order."""
     return members if len(members) <= most else np.sort(rng.choice(members, most, replace=False))
 
 

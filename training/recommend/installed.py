@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.recommend.choose import LEAST_TO_CHOOSE, SLATES, TUNED_MEMBERS, Choice, tune_tifu
+from training.recommend.choose import LEAST_TO_CHOOSE, SLATES, TUNED_MEMBERS, Choice, drawn, tune_tifu
 from training.recommend.simple import TifuSettings
 from training.recommend.snapshots import choose_snapshots
 from training.recommend.source import ItemSource
@@ -23,6 +23,5 @@ def tuned(source: ItemSource, day: int, horizon_days: int, *, seed: int = 0) -> 
     members = snapshots[0].members if snapshots else np.zeros(0, np.int32)
     if len(members) < LEAST_TO_CHOOSE:
         return TifuSettings()
-    if len(members) > TUNED_MEMBERS:
-        members = np.sort(np.random.default_rng(seed).choice(members, TUNED_MEMBERS, replace=False))
-    return tune_tifu(state_on(source, snapshots[0].day), members, snapshots[0])
+    some = drawn(members, TUNED_MEMBERS, np.random.default_rng(seed))
+    return tune_tifu(state_on(source, snapshots[0].day), some, snapshots[0])

@@ -4,8 +4,8 @@ Pure and small enough for the request path: plain Python over a few dozen codes,
 price. What is not on the shelf, not in stock, filtered, just bought or returned is never shown, not even when pinned.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any, Literal
@@ -15,57 +15,10 @@ from numpy.typing import NDArray
 
 from features.errors import InputError
 from training.recommend.caps import CapCounts, groups_of, in_turn
+from training.recommend.conditions import Catalogue, Condition, attribute_of, meets
 
-FORBIDDEN_ATTRIBUTES = ("list_yuan", "paid_yuan", "price", "discount_yuan", "coupon_id")
-
-
-@dataclass(frozen=True)
-class Is:
-    """The item's attribute is one of these values."""
-
-    attribute: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class All:
-    """AND: every part holds; holds for an empty list."""
-
-    parts: tuple["Condition", ...]
-
-
-@dataclass(frozen=True)
-class AnyOf:
-    """OR: at least one part holds."""
-
-    parts: tuple["Condition", ...]
-
-
-@dataclass(frozen=True)
-class Not:
-    """NOT: the part does not hold."""
-
-    part: "Condition"
-
-
-Condition = Is | All | AnyOf | Not
-
-
-def condition_from(text: Mapping[str, Any]) -> Condition:
-    """A condition from JSON: {"is": [attribute, value…]}, {"all": […]}, {"any": […]}, {"not": {…}}."""
-    if len(text) == 1:
-        kind, inner = next(iter(text.items()))
-        if kind == "is" and isinstance(inner, Sequence) and len(inner) >= 2:
-            return Is(str(inner[0]), tuple(str(value) for value in inner[1:]))
-        if kind in ("all", "any"):
-            parts = tuple(condition_from(part) for part in inner)
-            return All(parts) if kind == "all" else AnyOf(parts)
-        if kind == "not":
-            return Not(condition_from(inner))
-    raise InputError(
-        f'rules.condition: expected {{"is": [attribute, value, …]}}, {{"all": […]}}, {{"any": […]}} or {{"not": {{…}}}}; '
-        f"found {dict(text)!r}"
-    )
+# What a member brought back is not shown to it for half a year.
+RETURN_REST_DAYS = 180
 
 
 @dataclass(frozen=True)
@@ -112,24 +65,6 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """Item ids in code order and their attributes as text, aligned."""
-
-    item_ids: tuple[str, ...]
-    attributes: Mapping[str, NDArray[Any]]
-    code_of: Mapping[str, int] = field(default_factory=dict)
-
-    @staticmethod
-    def of(item_ids: Sequence[str], attributes: Mapping[str, Sequence[Any]]) -> "Catalogue":
-        """A catalogue; nulls become empty text."""
-        texts = {
-            name: np.array(["" if value is None or value != value else str(value) for value in values], dtype=str)
-            for name, values in attributes.items()
-        }
-        return Catalogue(tuple(item_ids), texts, {item: code for code, item in enumerate(item_ids)})
-
-
-@dataclass(frozen=True)
 class Compiled:
     """Rules of a day over a catalogue, made once per change of the rules and shared by all requests."""
 
@@ -170,29 +105,8 @@ def compile_rules(rules: Rules, catalogue: Catalogue, day: date) -> Compiled:
     for cap in rules.caps:
         if cap.most < 0:
             raise InputError(f"rules.caps: {cap.attribute} at most {cap.most}; expected 0 or more")
-        caps.append((groups_of(_attribute(cap.attribute, catalogue)), cap.most))
+        caps.append((groups_of(attribute_of(cap.attribute, catalogue)), cap.most))
     return Compiled(allowed, factor, tuple(sorted(pins, key=lambda pin: pin[0])), tuple(caps))
-
-
-def meets(condition: Condition, catalogue: Catalogue) -> NDArray[np.bool_]:
-    """Which items of the catalogue meet a condition."""
-    if isinstance(condition, Is):
-        return np.isin(_attribute(condition.attribute, catalogue), condition.values)
-    if isinstance(condition, Not):
-        return ~meets(condition.part, catalogue)
-    start = isinstance(condition, All)
-    out = np.full(len(catalogue.item_ids), start)
-    for part in condition.parts:
-        out = out & meets(part, catalogue) if start else out | meets(part, catalogue)
-    return out
-
-
-def _attribute(name: str, catalogue: Catalogue) -> NDArray[Any]:
-    if name in FORBIDDEN_ATTRIBUTES:
-        raise InputError(f"rules: attribute {name!r} is about money; rules order and filter items, never by price")
-    if name not in catalogue.attributes:
-        raise InputError(f"rules: unknown attribute {name!r}; known: {', '.join(sorted(catalogue.attributes))}")
-    return catalogue.attributes[name]
 
 
 @dataclass(frozen=True)

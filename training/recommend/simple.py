@@ -246,16 +246,16 @@ def top_lists(
     barred: member · items + item of pairs that are never shown, sorted.
     """
     owned = visits.matrix()
+    who, what = np.divmod(np.zeros(0, np.int64) if barred is None else barred, np.int64(visits.n_items))
     out = []
     for start in range(0, max(len(rows), 1), CHUNK):
         some = rows[start : start + CHUNK]
         scores = scorer.scores(some)
         if sellable is not None:
             scores[:, ~sellable] = -np.inf
-        if barred is not None and len(barred):
-            who, what = np.divmod(barred, np.int64(visits.n_items))
+        here = np.isin(who, some)
+        if here.any():
             known, place = np.unique(some, return_inverse=True)
-            here = np.isin(who, known)
             hidden = np.zeros((len(known), visits.n_items), bool)
             hidden[np.searchsorted(known, who[here]), what[here]] = True
             scores[hidden[place]] = -np.inf

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from training.items import NONE, item_similarity, purchase_matrix
 from training.recommend.own_items import OwnItems, own_items
+from training.recommend.rules import RETURN_REST_DAYS
 from training.recommend.simple import popularity_fraction
 from training.recommend.source import ItemSource, MemberFacts, StoreSales
 from training.recommend.texts import alike_items
@@ -22,8 +23,6 @@ POPULAR_HALF_LIFE_DAYS = 60.0
 STORE_PRIOR_BASKETS = 50.0
 # Baskets with more items than this say little about what goes together, and their pairs grow with the square.
 LARGEST_BASKET = 60
-# What a member brought back is not shown to it for so long.
-RETURNED_REST_DAYS = 183
 # The longest popular list kept of a store.
 MOST_POPULAR = 200
 
@@ -32,7 +31,7 @@ MOST_POPULAR = 200
 class ItemState:
     """What is known of purchases and items before a day (`day` in days since 1970-01-01).
 
-    returned: member · items + item of what was brought back lately and not bought since, sorted.
+    returned: member · items + item of what was bought in the last RETURN_REST_DAYS, brought back, and never kept, sorted.
     """
 
     day: int
@@ -134,12 +133,11 @@ class ItemState:
 
     def sold_in(self, store: NDArray[Any], item: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether the store (code) ever sold the item, by pairs."""
-        keys = self._sold_keys
-        wanted = np.asarray(store, np.int64) * len(self.item_ids) + item
-        if len(keys) == 0:
-            return np.zeros(wanted.shape, bool)
-        found: NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
-        return found
+        return _held(self._sold_keys, np.asarray(store, np.int64) * len(self.item_ids) + item)
+
+    def was_returned(self, member: NDArray[Any], item: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether a pair (codes) is among `returned`."""
+        return _held(self.returned, np.asarray(member, np.int64) * len(self.item_ids) + item)
 
     @cached_property
     def _sold_keys(self) -> NDArray[np.int64]:
@@ -184,7 +182,7 @@ def state_on(source: ItemSource, day: int, *, returns: bool = False) -> ItemStat
 def _returned(source: ItemSource, day: int) -> NDArray[np.int64]:
     width = np.int64(source.n_items)
     ever = source.purchases(day, True).before(day)
-    ever = ever.take(ever.day >= day - RETURNED_REST_DAYS)
+    ever = ever.take(ever.day >= day - RETURN_REST_DAYS)
     kept = source.purchases(day)
     found: NDArray[np.int64] = np.setdiff1d(ever.member * width + ever.item, kept.member * width + kept.item)
     return found
@@ -205,6 +203,14 @@ def best_columns(matrix: sparse.csr_matrix, k: int) -> NDArray[np.int32]:
     inside = place < k
     out[rows[inside], place[inside]] = columns[inside]
     return out
+
+
+def _held(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the wanted are among the sorted keys."""
+    if len(keys) == 0:
+        return np.zeros(wanted.shape, bool)
+    found: NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+    return found
 
 
 def _best(score: NDArray[np.float64], n: int) -> NDArray[np.int32]:
